@@ -1,0 +1,177 @@
+/**
+ * Events of a runtime stream: past tense, noun first. They are the storage format: once landed they
+ * are only extended. Mass changes are one set-valued event, expanded per input only for watchers.
+ */
+import type { Json } from "../shared/json.ts";
+import type {
+  EpochId,
+  ExecutorId,
+  Generation,
+  IncarnationId,
+  InputId,
+  RunId,
+  RuntimeId,
+  TimeMs,
+} from "../shared/ids.ts";
+import type { Input, RunOutcome } from "./input.ts";
+import type { AbandonReason, RuntimeConfig } from "./state.ts";
+
+/** Everything that can happen to a runtime. */
+export type RuntimeEvent =
+  | {
+      /** First registration, or return of an unregistered runtime (same epoch). */
+      readonly type: "runtime_registered";
+      readonly runtimeId: RuntimeId;
+      readonly epochId: EpochId;
+      readonly config: RuntimeConfig;
+    }
+  | { readonly type: "runtime_configured"; readonly config: RuntimeConfig }
+  | { readonly type: "runtime_unregistered"; readonly reason?: string }
+  | {
+      /** Queued, or consumed on accept, as the policy row says. */
+      readonly type: "input_admitted";
+      readonly input: Input;
+      /** Reference of the policy row. */
+      readonly policy: string;
+      readonly bodyHash: string;
+      readonly payloadBytes: number;
+      /** True when the admission sets the durable wake flag. */
+      readonly wakes: boolean;
+    }
+  | {
+      readonly type: "input_superseded";
+      readonly inputId: InputId;
+      readonly supersededBy: InputId;
+    }
+  | { readonly type: "input_coalesced"; readonly inputId: InputId; readonly aggregateId: InputId }
+  | {
+      readonly type: "lease_granted";
+      readonly generation: Generation;
+      readonly executorId: ExecutorId;
+      readonly incarnationId: IncarnationId;
+      readonly ttlMs: number;
+      /** True when the executor named the runtime; such a grant sets the wake flag. */
+      readonly named: boolean;
+    }
+  | { readonly type: "lease_released"; readonly generation: Generation }
+  | { readonly type: "lease_lapsed"; readonly generation: Generation }
+  | {
+      /** An operator took the runtime away from its executor; the generation is bumped. */
+      readonly type: "lease_fenced";
+      readonly generation: Generation;
+    }
+  | {
+      /** Stages `inputIds` into a new run; clears the wake flag. */
+      readonly type: "run_started";
+      readonly runId: RunId;
+      readonly generation: Generation;
+      readonly inputIds: readonly InputId[];
+    }
+  | { readonly type: "run_acknowledged"; readonly runId: RunId }
+  | {
+      /** A receipt is minted for the staged contributors; `steered` joins the run, staged. */
+      readonly type: "boundary_committed";
+      readonly runId: RunId;
+      readonly sequence: number;
+      readonly boundary: "run_start" | "run_checkpoint" | "immediate";
+      readonly inputIds: readonly InputId[];
+      readonly conversationDigest?: string;
+      readonly messageCount: number;
+      readonly steered: readonly InputId[];
+      readonly bodyHash: string;
+    }
+  | {
+      /** Contributors under a receipt are consumed, with this outcome. */
+      readonly type: "run_completed";
+      readonly runId: RunId;
+      readonly outcome: RunOutcome;
+      readonly bodyHash: string;
+    }
+  | {
+      /** Contributors under a receipt are consumed, staged ones roll back or are abandoned. */
+      readonly type: "run_failed";
+      readonly runId: RunId;
+      readonly error: string;
+      readonly recoverable: boolean;
+      /** Staged contributors that are queued again, with the time of the next try. */
+      readonly rolledBack: readonly InputId[];
+      readonly notBefore: TimeMs;
+      /** Staged contributors that are abandoned. */
+      readonly abandoned: readonly InputId[];
+      readonly abandonReason: AbandonReason;
+      /** `executor`: FailRun. `lease`: the lease lapsed. `fence`: an operator took the run away. */
+      readonly cause: "executor" | "lease" | "fence";
+      readonly bodyHash: string;
+    }
+  | {
+      readonly type: "run_cancelled";
+      readonly runId: RunId;
+      readonly requeue: boolean;
+      /** Queued again (attempt returned) when `requeue`, else abandoned `cancelled`. */
+      readonly inputIds: readonly InputId[];
+      readonly notBefore: TimeMs;
+      readonly bodyHash: string;
+    }
+  | {
+      /** The executor handed the run back (attempt returned), or never acknowledged it. */
+      readonly type: "run_returned";
+      readonly runId: RunId;
+      readonly how: "released" | "taken_back";
+      readonly inputIds: readonly InputId[];
+      readonly notBefore: TimeMs;
+      readonly bodyHash: string;
+    }
+  | { readonly type: "run_interrupted"; readonly runId: RunId; readonly reason?: string }
+  | {
+      readonly type: "runtime_retired";
+      readonly inputsAbandoned: number;
+      readonly inputsPendingDrain: number;
+      readonly reason?: string;
+    }
+  | {
+      readonly type: "runtime_recycled";
+      readonly inputsTransferred: number;
+      readonly reason?: string;
+    }
+  | {
+      readonly type: "runtime_reset";
+      readonly epochId: EpochId;
+      readonly inputsAbandoned: number;
+      readonly reason?: string;
+    }
+  | {
+      readonly type: "runtime_recovered";
+      readonly epochId: EpochId;
+      readonly inputsRecovered: number;
+      readonly inputsAbandoned: number;
+      readonly inputsRequeued: number;
+      readonly details: readonly string[];
+      readonly reason?: string;
+    }
+  | {
+      readonly type: "runtime_stopped";
+      readonly inputsAbandoned: number;
+      readonly reason?: string;
+    }
+  | {
+      readonly type: "runtime_destroyed";
+      readonly inputsAbandoned: number;
+      readonly reason?: string;
+    }
+  | {
+      /** Every non-terminal input is abandoned; the ids follow from the state. */
+      readonly type: "queue_abandoned";
+      readonly reason: AbandonReason;
+    }
+  | {
+      /** An envelope of a client; the fold ignores it. */
+      readonly type: "event_published";
+      readonly eventId: string;
+      readonly eventCode: string;
+      readonly payload: Json;
+      readonly causationId?: string;
+      readonly correlationId?: string;
+    };
+
+/** The discriminators of all runtime events. */
+export type RuntimeEventType = RuntimeEvent["type"];

@@ -1,0 +1,9 @@
+/** Plain JSON: the only shape that events, checkpoints and records may have. */
+
+/** Any JSON value; objects and arrays are read-only. */
+export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
+
+/** A JSON object; an absent member is left out, never `undefined` in stored text. */
+export interface JsonObject {
+  readonly [member: string]: Json | undefined;
+}

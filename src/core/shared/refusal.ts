@@ -1,0 +1,85 @@
+/**
+ * The closed set of reasons for which a caller can be refused. `rpc/errors.ts` maps each to a wire
+ * code; the published list is `keelson/errors/v1/errors.proto`.
+ */
+
+/** Why a command or a request was refused; upper snake case, as published. */
+export type RefusalReason =
+  | "INVALID_FIELD"
+  | "PAYLOAD_TOO_LARGE"
+  | "BATCH_TOO_LARGE"
+  | "PAGE_TOKEN_INVALID"
+  | "RUNTIME_NOT_REGISTERED"
+  | "RUNTIME_DESTROYED"
+  | "INPUT_NOT_FOUND"
+  | "RUN_NOT_FOUND"
+  | "STREAM_NOT_FOUND"
+  | "REVISION_NOT_FOUND"
+  | "INVALID_STATE"
+  | "INPUT_REJECTED"
+  | "RUN_IN_FLIGHT"
+  | "NO_CURRENT_RUN"
+  | "CONTRIBUTORS_NOT_APPLIED"
+  | "CONTRIBUTORS_MISMATCH"
+  | "LEASE_HELD"
+  | "LEASE_LOST"
+  | "NOT_RUNNABLE"
+  | "REQUEST_ID_REUSED"
+  | "REVISION_MISMATCH"
+  | "EPOCH_MISMATCH"
+  | "STATE_MISMATCH"
+  | "CONFLICT"
+  | "QUEUE_FULL"
+  | "RESULT_TOO_LARGE"
+  | "WATCH_OVERFLOW"
+  | "OVERLOADED"
+  | "STREAM_CORRUPT"
+  | "STREAM_QUARANTINED"
+  | "NEEDS_NEWER_SERVER"
+  | "DATABASE_UNAVAILABLE"
+  | "SERVER_DRAINING"
+  | "OUTCOME_UNKNOWN"
+  | "INTERNAL";
+
+/** One field of a request that is wrong, for the caller to mend. */
+export interface FieldViolation {
+  /** Path of the field in the request, such as `input.prompt.text`. */
+  readonly field: string;
+  /** What is wrong and what is allowed. */
+  readonly description: string;
+}
+
+/** A typed refusal: the reason, a sentence for people, and facts for programs. */
+export interface Refusal {
+  readonly reason: RefusalReason;
+  /** One sentence: what was wrong, what is allowed, what to do next. Never user payloads. */
+  readonly message: string;
+  /** Ids, states, revisions and limits; never payloads. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** For INVALID_FIELD: every field that is wrong. */
+  readonly violations?: readonly FieldViolation[];
+  /** How long to wait before another try, where trying again can help. */
+  readonly retryAfterMs?: number;
+}
+
+/** Builds a refusal; metadata values are stringified so that callers can pass numbers. */
+export function refusalOf(
+  reason: RefusalReason,
+  message: string,
+  metadata: Readonly<Record<string, string | number>> = {},
+): Refusal {
+  const text: Record<string, string> = {};
+  for (const [name, value] of Object.entries(metadata)) text[name] = String(value);
+  return { reason, message, metadata: text };
+}
+
+/** Carries a refusal through code that answers with promises. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+  readonly refusal: Refusal;
+
+  constructor(refusal: Refusal, options?: { readonly cause?: unknown }) {
+    super(refusal.message, options);
+    this.refusal = refusal;
+  }
+}
