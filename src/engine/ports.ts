@@ -61,8 +61,12 @@ export interface JournalStore {
   readonly probe: (points: readonly StreamPoint[]) => Promise<readonly StreamPoint[]>;
   /** True when whatever `probe` and `readAfter` show is durable (replica set, sharded). */
   readonly readsAreDurable: boolean;
-  /** Resolves when everything visible before the call is journaled. */
-  readonly barrier: () => Promise<void>;
+  /**
+   * Resolves when everything visible before the call is journaled, with a token of the database's
+   * current life: when two barriers answer the same token, whatever was read between them from this
+   * store is durable (the token changes with every start of a standalone server).
+   */
+  readonly barrier: () => Promise<string>;
   /** Points of commits with `at >= since` in time order, skipping up to and including `after`. */
   readonly pointsSince: (
     since: TimeMs,

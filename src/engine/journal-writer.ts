@@ -1,0 +1,172 @@
+/**
+ * Writes commits of all streams of this process in shared batches.
+ *
+ * Owns: the queues of commits to be written and the writes in flight. It answers only outcomes that
+ * are certain. A batch whose outcome is unknown is sent again, the identical bytes, until it is known:
+ * a revision is never given to other content while the first may still land.
+ * A batch leaves when a slot is free, without a timer, so batches grow under load.
+ */
+import { backoffMs, delay } from "./backoff.ts";
+import { commitBytes } from "./commit-codec.ts";
+import type { EngineObserver } from "./observer.ts";
+import {
+  type AppendOutcome,
+  type Clock,
+  type Entropy,
+  type JournalStore,
+  StorageError,
+  type StoredCommit,
+} from "./ports.ts";
+
+const BATCH_BYTES_MAX = 16 * 1024 * 1024;
+const BATCH_COMMITS_MAX = 1000;
+const LARGE_COMMIT_BYTES = 256 * 1024;
+const APPEND_TIMEOUT_MS = 10_000;
+const RETRY = { initialMs: 25, maxMs: 1000 };
+
+/** A commit waiting for its outcome. */
+interface QueuedCommit {
+  readonly commit: StoredCommit;
+  readonly bytes: number;
+  readonly settle: (outcome: AppendOutcome) => void;
+}
+
+/** Commits that may share a batch, with their own number of writes in flight. */
+interface WriteLane {
+  queue: QueuedCommit[];
+  inFlight: number;
+  readonly slots: number;
+  scheduled: boolean;
+}
+
+/** Shared batches of inserts. */
+export interface JournalWriter {
+  /** Resolves with a certain outcome, however long that takes. */
+  readonly write: (commit: StoredCommit, contended: boolean) => Promise<AppendOutcome>;
+  /** Commits that wait or are in flight. */
+  readonly backlog: () => { readonly commits: number; readonly bytes: number };
+  /** True while the last write failed and is being tried again. */
+  readonly isFailing: () => boolean;
+  /** Stops sending; commits without outcome stay unknown. For the end of the process. */
+  readonly stop: () => void;
+}
+
+/** What the writer works with. */
+export interface JournalWriterOptions {
+  readonly journal: JournalStore;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly observer: EngineObserver;
+  /** Called after every acknowledged batch with the commits that were stored. */
+  readonly onStored: (commits: readonly StoredCommit[]) => void;
+}
+
+const makeLane = (slots: number): WriteLane => ({
+  queue: [],
+  inFlight: 0,
+  slots,
+  scheduled: false,
+});
+
+/** Makes the writer of a process. */
+export function makeJournalWriter(options: JournalWriterOptions): JournalWriter {
+  const { journal, clock, entropy, observer } = options;
+  const lanes = { normal: makeLane(3), large: makeLane(1), contended: makeLane(1) };
+  let commits = 0;
+  let bytes = 0;
+  const failing = new Set<readonly QueuedCommit[]>();
+  let stopped = false;
+
+  function settle(item: QueuedCommit, outcome: AppendOutcome): void {
+    commits -= 1;
+    bytes -= item.bytes;
+    item.settle(outcome);
+  }
+
+  function takeBatch(lane: WriteLane): readonly QueuedCommit[] {
+    let size = 0;
+    let count = 0;
+    for (const item of lane.queue) {
+      if (count > 0 && (size + item.bytes > BATCH_BYTES_MAX || count >= BATCH_COMMITS_MAX)) break;
+      size += item.bytes;
+      count += 1;
+    }
+    return lane.queue.splice(0, count);
+  }
+
+  async function append(batch: readonly QueuedCommit[]): Promise<readonly AppendOutcome[]> {
+    const stored = batch.map((item) => item.commit);
+    const size = batch.reduce((sum, item) => sum + item.bytes, 0);
+    for (let attempt = 1; ; attempt += 1) {
+      const startedMs = clock.monotonicMs();
+      try {
+        const outcomes = await journal.append(stored, APPEND_TIMEOUT_MS);
+        failing.delete(batch);
+        observer.batchStored(batch.length, size, clock.monotonicMs() - startedMs);
+        return outcomes;
+      } catch (error) {
+        if (error instanceof StorageError && error.kind === "rejected") throw error;
+        failing.add(batch);
+        observer.batchRetried(batch.length, attempt, error);
+        await delay(clock, backoffMs(RETRY, attempt, entropy));
+        if (stopped) return await new Promise<never>(() => undefined);
+      }
+    }
+  }
+
+  /** Halves a batch that the server refuses as a whole until the culprit stands alone. */
+  async function writeBatch(batch: readonly QueuedCommit[]): Promise<void> {
+    try {
+      const outcomes = await append(batch);
+      const stored = batch.filter((_, index) => outcomes[index] === "stored");
+      if (stored.length > 0) options.onStored(stored.map((item) => item.commit));
+      for (const [index, item] of batch.entries()) settle(item, outcomes[index] ?? "rejected");
+    } catch (error) {
+      const [only] = batch;
+      if (batch.length === 1 && only) {
+        observer.streamBroken(only.commit.stream, error);
+        settle(only, "rejected");
+        return;
+      }
+      const middle = Math.ceil(batch.length / 2);
+      await writeBatch(batch.slice(0, middle));
+      await writeBatch(batch.slice(middle));
+    }
+  }
+
+  function pump(lane: WriteLane): void {
+    lane.scheduled = false;
+    while (lane.inFlight < lane.slots && lane.queue.length > 0 && !stopped) {
+      lane.inFlight += 1;
+      void writeBatch(takeBatch(lane)).finally(() => {
+        lane.inFlight -= 1;
+        pump(lane);
+      });
+    }
+  }
+
+  function write(commit: StoredCommit, contended: boolean): Promise<AppendOutcome> {
+    const size = commitBytes(commit);
+    const lane =
+      size > LARGE_COMMIT_BYTES ? lanes.large : contended ? lanes.contended : lanes.normal;
+    commits += 1;
+    bytes += size;
+    return new Promise((resolve) => {
+      lane.queue.push({ commit, bytes: size, settle: resolve });
+      if (lane.scheduled || lane.inFlight >= lane.slots) return;
+      lane.scheduled = true;
+      setImmediate(() => {
+        pump(lane);
+      });
+    });
+  }
+
+  return {
+    write,
+    backlog: () => ({ commits, bytes }),
+    isFailing: () => failing.size > 0,
+    stop: () => {
+      stopped = true;
+    },
+  };
+}
