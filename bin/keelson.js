@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Starts the `keelson` command. A checkout runs the TypeScript sources as they are (type stripping);
-// the published package carries no sources and runs the compiled files in dist/.
+// Starts the `keelson` command. A checkout runs the TypeScript sources as they are (type
+// stripping); the published package carries no sources and runs the compiled files in dist/.
 import { existsSync } from "node:fs";
 
 const source = new URL("../src/cli/main.ts", import.meta.url);
