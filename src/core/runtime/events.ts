@@ -24,6 +24,8 @@ export type RuntimeEvent =
       readonly runtimeId: RuntimeId;
       readonly epochId: EpochId;
       readonly config: RuntimeConfig;
+      /** True when an unregistered runtime comes back. */
+      readonly returning: boolean;
     }
   | { readonly type: "runtime_configured"; readonly config: RuntimeConfig }
   | { readonly type: "runtime_unregistered"; readonly reason?: string }
@@ -31,6 +33,8 @@ export type RuntimeEvent =
       /** Queued, or consumed on accept, as the policy row says. */
       readonly type: "input_admitted";
       readonly input: Input;
+      /** Admission order within the runtime, from 1. */
+      readonly ordinal: number;
       /** Reference of the policy row. */
       readonly policy: string;
       readonly bodyHash: string;
@@ -73,6 +77,8 @@ export type RuntimeEvent =
       readonly type: "boundary_committed";
       readonly runId: RunId;
       readonly sequence: number;
+      /** Mint order within the runtime, from 1. */
+      readonly receiptOrdinal: number;
       readonly boundary: "run_start" | "run_checkpoint" | "immediate";
       readonly inputIds: readonly InputId[];
       readonly conversationDigest?: string;
@@ -85,6 +91,8 @@ export type RuntimeEvent =
       readonly type: "run_completed";
       readonly runId: RunId;
       readonly outcome: RunOutcome;
+      /** The run that the same call started (`take_next`). */
+      readonly nextRunId?: RunId;
       readonly bodyHash: string;
     }
   | {

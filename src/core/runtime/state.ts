@@ -181,7 +181,14 @@ export interface Run {
 export interface EndedRun {
   readonly runId: RunId;
   readonly generation: Generation;
-  readonly how: "completed" | "failed" | "cancelled" | "released" | "fenced" | "taken_back";
+  readonly how:
+    | "completed"
+    | "failed"
+    | "cancelled"
+    | "released"
+    | "lapsed"
+    | "fenced"
+    | "taken_back";
   readonly revision: Revision;
   /** Hash of the call that ended it; empty when no call did. */
   readonly bodyHash: string;
