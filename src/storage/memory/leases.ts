@@ -1,0 +1,115 @@
+/** Lease registers in memory, timed by the database's clock. */
+import type { Clock, LeaseRow, LeaseStore } from "../../engine/ports.ts";
+import type { MemoryGate } from "./gate.ts";
+import type { WriteLog } from "./write-log.ts";
+
+/** A register with the mark that every stream of the holder knows of the lapse. */
+interface LeaseRegister extends LeaseRow {
+  readonly isSettled: boolean;
+}
+
+/** The registers of a memory database, shared by its connections. */
+export interface LeaseTable {
+  readonly open: (holder: string, ttlMs: number) => "live" | "lapsed";
+  readonly renew: (holders: readonly string[]) => readonly string[];
+  readonly lapse: (holder: string) => boolean;
+  readonly close: (holder: string) => void;
+  readonly overdue: (limit: number) => readonly LeaseRow[];
+  readonly unsettled: (limit: number) => readonly LeaseRow[];
+  readonly settle: (holder: string) => void;
+  readonly get: (holder: string) => LeaseRow | undefined;
+}
+
+function rowOf({ holder, state, ttlMs, renewedAt }: LeaseRegister): LeaseRow {
+  return { holder, state, ttlMs, renewedAt };
+}
+
+/** No registers yet. */
+export function makeLeaseTable(log: WriteLog, clock: Clock): LeaseTable {
+  const registers = new Map<string, LeaseRegister>();
+
+  function write(register: LeaseRegister): void {
+    const former = registers.get(register.holder);
+    registers.set(register.holder, register);
+    log.wrote(() => {
+      if (former === undefined) registers.delete(register.holder);
+      else registers.set(register.holder, former);
+    });
+  }
+
+  function isOverdue(register: LeaseRegister): boolean {
+    return register.state === "live" && clock.nowMs() - register.renewedAt > register.ttlMs;
+  }
+
+  function open(holder: string, ttlMs: number): "live" | "lapsed" {
+    if (registers.get(holder)?.state === "lapsed") return "lapsed";
+    write({ holder, state: "live", ttlMs, renewedAt: clock.nowMs(), isSettled: false });
+    return "live";
+  }
+
+  function renewOne(holder: string): boolean {
+    const register = registers.get(holder);
+    if (register?.state !== "live") return false;
+    write({ ...register, renewedAt: clock.nowMs() });
+    return true;
+  }
+
+  function lapse(holder: string): boolean {
+    const register = registers.get(holder);
+    if (register === undefined || !isOverdue(register)) return false;
+    write({ ...register, state: "lapsed" });
+    return true;
+  }
+
+  function close(holder: string): void {
+    const register = registers.get(holder);
+    if (register?.state === "live") write({ ...register, state: "lapsed" });
+  }
+
+  function settle(holder: string): void {
+    const register = registers.get(holder);
+    if (register?.state === "lapsed") write({ ...register, isSettled: true });
+  }
+
+  function select(
+    limit: number,
+    isWanted: (register: LeaseRegister) => boolean,
+  ): readonly LeaseRow[] {
+    return registers.values().filter(isWanted).take(limit).map(rowOf).toArray();
+  }
+
+  return {
+    open,
+    renew: (holders) => holders.filter((holder) => !renewOne(holder)),
+    lapse,
+    close,
+    overdue: (limit) => select(limit, isOverdue),
+    unsettled: (limit) =>
+      select(limit, (register) => register.state === "lapsed" && !register.isSettled),
+    settle,
+    get: (holder) => {
+      const register = registers.get(holder);
+      return register === undefined ? undefined : rowOf(register);
+    },
+  };
+}
+
+/** The registers as one connection sees them. */
+export function makeMemoryLeases(table: LeaseTable, gate: MemoryGate): LeaseStore {
+  return {
+    open: (holder, ttlMs) => gate.run("leases", "open", true, () => table.open(holder, ttlMs)),
+    renew: (holders) => gate.run("leases", "renew", false, () => table.renew(holders)),
+    lapse: (holder) => gate.run("leases", "lapse", true, () => table.lapse(holder)),
+    close: (holder) =>
+      gate.run("leases", "close", true, () => {
+        table.close(holder);
+      }),
+    overdue: (limit) => gate.run("leases", "overdue", false, () => table.overdue(limit)),
+    unsettled: (limit) => gate.run("leases", "unsettled", false, () => table.unsettled(limit)),
+    settle: (holder) =>
+      gate.run("leases", "settle", false, () => {
+        table.settle(holder);
+      }),
+    get: (holder) => gate.run("leases", "get", false, () => table.get(holder)),
+  };
+}

@@ -1,0 +1,50 @@
+/** Replica registers in memory, timed by the database's clock. */
+import type { Clock, ReplicaRow, ReplicaStore } from "../../engine/ports.ts";
+import type { MemoryGate } from "./gate.ts";
+import type { WriteLog } from "./write-log.ts";
+
+/** The registers of a memory database, shared by its connections. */
+export interface ReplicaTable {
+  readonly heartbeat: (row: Omit<ReplicaRow, "heartbeatAt">) => number;
+  readonly list: () => readonly ReplicaRow[];
+  readonly remove: (replicaId: string) => void;
+}
+
+/** No replicas yet. */
+export function makeReplicaTable(log: WriteLog, clock: Clock): ReplicaTable {
+  const rows = new Map<string, ReplicaRow>();
+
+  function replace(replicaId: string, row: ReplicaRow | undefined): void {
+    const former = rows.get(replicaId);
+    if (row === undefined) rows.delete(replicaId);
+    else rows.set(replicaId, row);
+    log.wrote(() => {
+      if (former === undefined) rows.delete(replicaId);
+      else rows.set(replicaId, former);
+    });
+  }
+
+  return {
+    heartbeat: (row) => {
+      const heartbeatAt = clock.nowMs();
+      replace(row.replicaId, { ...row, heartbeatAt });
+      return heartbeatAt;
+    },
+    list: () => [...rows.values()],
+    remove: (replicaId) => {
+      replace(replicaId, undefined);
+    },
+  };
+}
+
+/** The registers as one connection sees them. */
+export function makeMemoryReplicas(table: ReplicaTable, gate: MemoryGate): ReplicaStore {
+  return {
+    heartbeat: (row) => gate.run("replicas", "heartbeat", false, () => table.heartbeat(row)),
+    list: () => gate.run("replicas", "list", false, () => table.list()),
+    remove: (replicaId) =>
+      gate.run("replicas", "remove", false, () => {
+        table.remove(replicaId);
+      }),
+  };
+}
