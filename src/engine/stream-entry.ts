@@ -24,6 +24,8 @@ export interface CommandEnvelope<Command> {
   readonly bytes: number;
   /** Answered as soon as it is decided, before its commit (ephemeral inputs). */
   readonly answeredEarly?: boolean;
+  /** True when sending the call again cannot do its work twice, whatever became of it. */
+  readonly retrySafe?: boolean;
   /** Never given up because of conflicts. */
   readonly patient?: boolean;
 }

@@ -1,0 +1,376 @@
+/**
+ * Turns the waiting commands of a stream into commits, one in flight per stream.
+ *
+ * C1  Reads, listeners, views and dispatch see committed state only.
+ * C2  A batch is decided when the commit before it is acknowledged: one level of speculation.
+ * C3  Every reply of a batch, also its dedups and refusals, is released by the commit it rests on, or,
+ *     where the batch causes none, after the head was confirmed.
+ * C4  If a commit fails, everything derived from it is dropped with the speculation.
+ * C5  The fold of an entry holds durable commits only.
+ */
+import { randomUUID } from "node:crypto";
+import type { FoundRecords } from "../core/shared/aggregate.ts";
+import type { Revision } from "../core/shared/ids.ts";
+import type { JsonObject } from "../core/shared/json.ts";
+import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
+import { backoffMs, delay } from "./backoff.ts";
+import { commitBytes, encodeCommit } from "./commit-codec.ts";
+import { type DecidedBatch, decideBatch } from "./decide-batch.ts";
+import type { DurableReads } from "./durable-reads.ts";
+import type { Prober } from "./freshness.ts";
+import type { JournalWriter } from "./journal-writer.ts";
+import type { Loader } from "./loader.ts";
+import type { EngineObserver } from "./observer.ts";
+import type { Clock, Entropy, RecordStore, StoredCommit } from "./ports.ts";
+import { releaseVerdicts } from "./release.ts";
+import type { PendingCommand, StreamEntry } from "./stream-entry.ts";
+import { filterKey, foldCommit, type FoldedCommit, foldRequests } from "./stream-fold.ts";
+import { mayContain } from "./key-filter.ts";
+
+const BATCH_COMMANDS_MAX = 1000;
+const BATCH_BYTES_MAX = 4 * 1024 * 1024;
+const CONFLICT_TRIES_MAX = 8;
+const CONFLICT_BACKOFF = { initialMs: 2, maxMs: 250 };
+const CONTENDED_MS = 5000;
+const CATCH_UP_TRIES_MAX = 200;
+const CATCH_UP_PAUSE_MS = 5;
+
+const NOTHING_FOUND: FoundRecords = { find: () => undefined };
+
+/** What the committer works with. */
+export interface CommitterOptions {
+  readonly writer: JournalWriter;
+  readonly reads: DurableReads;
+  readonly readAt: (stream: StoredCommit["stream"], revision: Revision) => Promise<StoredCommit>;
+  readonly prober: Prober;
+  readonly loader: Loader;
+  readonly records: RecordStore;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly observer: EngineObserver;
+  /** Database time for the next commit. */
+  readonly nowMs: () => number;
+  /** Resolves when the views have room again; `undefined` while they have. */
+  readonly pressure: () => Promise<void> | undefined;
+  /** Told of every commit folded into an entry, own or foreign, after it is durable. */
+  readonly onFolded: <State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    commit: FoldedCommit<State, Event>,
+  ) => void;
+  /** Told when an entry starts and stops having work, for timeouts. */
+  readonly onActive: (entry: ActiveEntry, active: boolean) => void;
+}
+
+/** The part of an entry that timeouts go by, whatever its types. */
+export interface ActiveEntry {
+  readonly stream: StoredCommit["stream"];
+  readonly pending: readonly ActiveCommand[];
+}
+
+/** The part of a pending command that timeouts go by. */
+export interface ActiveCommand {
+  readonly envelope: { readonly retrySafe?: boolean };
+  readonly enqueuedMs: number;
+  readonly reject: (error: unknown) => void;
+  status: "waiting" | "in_flight" | "settled";
+}
+
+/** Serves the queues of all streams. */
+export interface Committer {
+  /** Starts working on an entry's queue and tasks if nobody does. */
+  readonly kick: <State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+  ) => void;
+  /** Runs a task between batches of the stream; resolves with its result. */
+  readonly exclusive: <State, Command, Event, Reply, Result>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    task: () => Promise<Result>,
+  ) => Promise<Result>;
+  /** Folds what other replicas committed, at least up to `revision`. Only within `exclusive`. */
+  readonly catchUp: <State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    revision: Revision,
+  ) => Promise<void>;
+}
+
+/** Makes the committer of a process. */
+export function makeCommitter(options: CommitterOptions): Committer {
+  const { writer, reads, prober, clock, entropy, observer } = options;
+
+  function advance<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    commit: FoldedCommit<State, Event>,
+  ): void {
+    entry.fold = commit.after;
+    entry.commitsSinceCheckpoint += 1;
+    entry.bytesSinceCheckpoint += commitBytes(commit.stored);
+    options.onFolded(entry, commit);
+  }
+
+  async function catchUp<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    revision: Revision,
+  ): Promise<void> {
+    await options.loader.load(entry);
+    for (let tries = 0; ; tries += 1) {
+      const fold = entry.fold;
+      if (!fold || (fold.revision >= revision && tries > 0)) return;
+      const page = await reads.readAfter([{ stream: entry.stream, revision: fold.revision }]);
+      for (const stored of page.commits) {
+        if (stored.revision !== (entry.fold?.revision ?? 0) + 1 && tries < 3) break;
+        advance(entry, foldCommit(entry.aggregate, entry.fold ?? fold, stored));
+      }
+      if (page.complete && (entry.fold?.revision ?? 0) >= revision) return;
+      if (tries > CATCH_UP_TRIES_MAX) throw new RefusedError(unreadable(entry.stream, revision));
+      if (page.complete) await delay(clock, CATCH_UP_PAUSE_MS);
+    }
+  }
+
+  function take<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+  ): PendingCommand<State, Command, Event, Reply>[] {
+    let bytes = 0;
+    let count = 0;
+    for (const pending of entry.pending) {
+      const size = pending.envelope.bytes;
+      if (count > 0 && (count >= BATCH_COMMANDS_MAX || bytes + size > BATCH_BYTES_MAX)) break;
+      bytes += size;
+      count += 1;
+    }
+    const batch = entry.pending.slice(0, count);
+    return batch.filter((pending) => pending.status !== "settled");
+  }
+
+  /** Commands stay in `pending` until settled, so that timeouts find them; this drops settled ones. */
+  function dropSettled<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    count: number,
+  ): void {
+    entry.pending.splice(0, count);
+  }
+
+  async function lookUp<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    batch: readonly PendingCommand<State, Command, Event, Reply>[],
+  ): Promise<FoundRecords> {
+    const fold = entry.fold;
+    if (!fold || fold.forgotten.links.length === 0) return NOTHING_FOUND;
+    const wanted = new Map<string, Set<string>>();
+    for (const { envelope } of batch) {
+      for (const { recordClass, lookup } of entry.aggregate.lookups(fold.state, envelope.command)) {
+        if (!mayContain(fold.forgotten, filterKey(recordClass, lookup))) continue;
+        const lookups = wanted.get(recordClass) ?? new Set();
+        wanted.set(recordClass, lookups.add(lookup));
+      }
+    }
+    if (wanted.size === 0) return NOTHING_FOUND;
+    const found = new Map<string, JsonObject>();
+    for (const [recordClass, lookups] of wanted) {
+      for (const row of await options.records.find(entry.stream, recordClass, [...lookups])) {
+        const body = JSON.parse(row.bodyText) as JsonObject;
+        for (const lookup of row.lookups) found.set(filterKey(recordClass, lookup), body);
+      }
+    }
+    return { find: (recordClass, lookup) => found.get(filterKey(recordClass, lookup)) };
+  }
+
+  function unreadable(stream: string, revision: Revision): ReturnType<typeof refusalOf> {
+    return refusalOf(
+      "DATABASE_UNAVAILABLE",
+      `Revision ${revision} exists but could not be read; try again`,
+      { stream, revision },
+    );
+  }
+
+  /** Writes a decided batch; false when another replica took the revision. */
+  async function commit<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    decided: DecidedBatch<State, Event, Reply>,
+    at: number,
+  ): Promise<FoldedCommit<State, Event> | undefined> {
+    const before = entry.fold;
+    if (!before) return undefined;
+    const stored = encodeCommit({
+      stream: entry.stream,
+      revision: before.revision + 1,
+      at,
+      commitId: randomUUID(),
+      commands: decided.marks,
+      events: decided.events,
+      previousHash: before.hash,
+    });
+    entry.writesStarted += 1;
+    const serial = entry.writesStarted;
+    const contended = clock.monotonicMs() - entry.conflictedMs < CONTENDED_MS;
+    const outcome = await writer.write(stored, contended);
+    if (outcome === "rejected") {
+      throw new RefusedError(
+        refusalOf("STREAM_QUARANTINED", "The database refuses a commit of this stream", {
+          stream: entry.stream,
+          revision: stored.revision,
+        }),
+      );
+    }
+    if (outcome === "taken" && !(await isMine(entry, stored))) return undefined;
+    entry.writesAcknowledged = serial;
+    const after = {
+      state: decided.state,
+      revision: stored.revision,
+      at,
+      hash: stored.hash,
+      ...foldRequests(before, decided.marks, stored.revision, at),
+      forgotten: before.forgotten,
+    };
+    const { marks: commands, events } = decided;
+    return { stored, commands, events, before, after };
+  }
+
+  async function isMine(entry: ActiveEntry, commit: StoredCommit): Promise<boolean> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const landed = await options.readAt(entry.stream, commit.revision);
+        return landed.commitId === commit.commitId;
+      } catch (error) {
+        observer.backgroundFailed("read of a taken revision", error);
+        await delay(clock, backoffMs(CONFLICT_BACKOFF, attempt, entropy));
+      }
+    }
+  }
+
+  function conflicted<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    batch: readonly PendingCommand<State, Command, Event, Reply>[],
+    tries: number,
+  ): void {
+    entry.conflictedMs = clock.monotonicMs();
+    observer.conflict(entry.stream);
+    if (tries < CONFLICT_TRIES_MAX) return;
+    for (const pending of batch) {
+      if (pending.status === "settled" || pending.envelope.patient) continue;
+      pending.status = "settled";
+      const refusal = refusalOf(
+        "CONFLICT",
+        "Other replicas changed the stream faster than this call could be decided; try again",
+        { stream: entry.stream },
+      );
+      pending.reject(new RefusedError({ ...refusal, retryAfterMs: 100 }));
+    }
+  }
+
+  /** Decides and commits (or confirms) until the batch has its answers. */
+  async function serve<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    taken: readonly PendingCommand<State, Command, Event, Reply>[],
+  ): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      const batch = taken.filter((pending) => pending.status !== "settled");
+      const found = await lookUp(entry, batch);
+      const fold = entry.fold;
+      if (!fold || batch.length === 0) return;
+      const at = Math.max(options.nowMs(), fold.at);
+      const onBug = (error: unknown): void => observer.backgroundFailed("decide", error);
+      const decided = decideBatch(entry, fold, batch, { now: at, entropy, found, onBug });
+      if (decided.events.length === 0) {
+        const point = { stream: entry.stream, revision: fold.revision + 1 };
+        if (!(await prober.exists(point))) {
+          await releaseVerdicts(entry, batch, decided, undefined, options.readAt);
+          return;
+        }
+        await catchUp(entry, fold.revision + 1);
+        continue;
+      }
+      for (const pending of batch) pending.status = "in_flight";
+      releaseEarly(entry, batch, decided, at);
+      const committed = await commit(entry, decided, at);
+      if (committed) {
+        advance(entry, committed);
+        await releaseVerdicts(entry, batch, decided, committed, options.readAt);
+        return;
+      }
+      conflicted(entry, batch, tries);
+      await catchUp(entry, fold.revision + 1);
+      if (tries > 1) await delay(clock, backoffMs(CONFLICT_BACKOFF, tries, entropy));
+    }
+  }
+
+  function releaseEarly<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    batch: readonly PendingCommand<State, Command, Event, Reply>[],
+    decided: DecidedBatch<State, Event, Reply>,
+    at: number,
+  ): void {
+    for (const [index, pending] of batch.entries()) {
+      const verdict = decided.verdicts[index];
+      if (!pending.envelope.answeredEarly || verdict?.kind !== "committed") continue;
+      const { firstEvent, eventCount } = verdict;
+      const events = decided.events.slice(firstEvent, firstEvent + eventCount);
+      const position = { revision: (entry.fold?.revision ?? 0) + 1, index: firstEvent, at };
+      const reply = entry.aggregate.answer(pending.envelope.command, events, position);
+      const state = entry.fold?.state ?? entry.aggregate.initial;
+      pending.resolve({ reply, revision: 0, at, events, state });
+    }
+  }
+
+  async function step<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+  ): Promise<void> {
+    const task = entry.tasks.shift();
+    if (task) {
+      await task();
+      return;
+    }
+    const pressure = options.pressure();
+    if (pressure) await pressure;
+    let count = Math.min(entry.pending.length, BATCH_COMMANDS_MAX);
+    try {
+      await options.loader.load(entry);
+      const batch = take(entry);
+      const last = batch[batch.length - 1];
+      count = last ? entry.pending.indexOf(last) + 1 : count;
+      await serve(entry, batch);
+    } catch (error) {
+      if (error instanceof RefusedError) {
+        const { reason } = error.refusal;
+        if (reason === "STREAM_QUARANTINED" || reason === "STREAM_CORRUPT") {
+          entry.broken = error;
+          observer.streamBroken(entry.stream, error);
+        }
+      }
+      for (const pending of entry.pending.slice(0, count)) {
+        if (pending.status !== "settled") pending.reject(error);
+        pending.status = "settled";
+      }
+    } finally {
+      dropSettled(entry, count);
+    }
+  }
+
+  async function drain<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+  ): Promise<void> {
+    options.onActive(entry, true);
+    while (entry.tasks.length > 0 || entry.pending.length > 0) await step(entry);
+    entry.active = false;
+    options.onActive(entry, false);
+  }
+
+  function kick<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+  ): void {
+    if (entry.active) return;
+    entry.active = true;
+    void drain(entry);
+  }
+
+  function exclusive<State, Command, Event, Reply, Result>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    task: () => Promise<Result>,
+  ): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      entry.tasks.push(() => task().then(resolve, reject));
+      kick(entry);
+    });
+  }
+
+  return { kick, exclusive, catchUp };
+}

@@ -1,0 +1,162 @@
+/**
+ * Projects streams into view rows: coalesced to one write per stream and interval, guarded by
+ * revision, retried until written. Views may lag; nothing true ever rests on them alone.
+ */
+import type { StreamName, TimeMs } from "../core/shared/ids.ts";
+import { makeCoalesced } from "./durable-reads.ts";
+import type { EngineObserver } from "./observer.ts";
+import type { Clock, StreamRow, ViewStore } from "./ports.ts";
+import type { StreamEntry } from "./stream-entry.ts";
+
+const FLUSH_INTERVAL_MS = 250;
+const RETRY_INTERVAL_MS = 1000;
+const CHUNK_ROWS = 500;
+/** Streams with unwritten rows (about 1 KiB each) above which committers wait. */
+const PRESSURE_ROWS = 20_000;
+/** Above this new work is refused. */
+const OVERFULL_ROWS = 60_000;
+
+/** A stream whose row is behind. */
+interface DirtyStream {
+  readonly makeRow: () => StreamRow | undefined;
+  /** Time of the oldest commit that the row does not show yet. */
+  readonly sinceMs: TimeMs;
+}
+
+/** The rows to be written. */
+export interface ViewBacklog {
+  readonly touch: <State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    commitAt: TimeMs,
+  ) => void;
+  /** Writes everything touched before the call; rejects when the database does not take it. */
+  readonly flush: () => Promise<void>;
+  /** Resolves when there is room again; `undefined` while there is. */
+  readonly pressure: () => Promise<void> | undefined;
+  readonly isOverfull: () => boolean;
+  readonly size: () => number;
+  /** Time of the oldest commit not yet in the views; `undefined` when all are. */
+  readonly oldestMs: () => TimeMs | undefined;
+  readonly stop: () => void;
+}
+
+/** The view row of a loaded entry. */
+export function rowOf<State, Command, Event, Reply>(
+  entry: StreamEntry<State, Command, Event, Reply>,
+): StreamRow | undefined {
+  const fold = entry.fold;
+  if (!fold || fold.revision === 0) return undefined;
+  const { pool, runnableSince, dueAt, holder, ...summary } = entry.aggregate.summarize(fold.state);
+  return {
+    stream: entry.stream,
+    ...entry.address,
+    revision: fold.revision,
+    at: fold.at,
+    state: summary.state,
+    labels: summary.labels,
+    gone: summary.gone,
+    factsText: JSON.stringify(summary.facts),
+    ...(pool === undefined ? {} : { pool }),
+    ...(runnableSince === undefined ? {} : { runnableSince }),
+    ...(dueAt === undefined ? {} : { dueAt }),
+    ...(holder === undefined ? {} : { holder }),
+  };
+}
+
+/** Makes the backlog of a process and starts its timer. */
+export function makeViewBacklog(
+  views: ViewStore,
+  clock: Clock,
+  observer: EngineObserver,
+): ViewBacklog {
+  let dirty = new Map<StreamName, DirtyStream>();
+  let writing = new Map<StreamName, DirtyStream>();
+  let room: { readonly promise: Promise<void>; readonly open: () => void } | null = null;
+  let stopped = false;
+
+  function takeBack(streams: ReadonlyMap<StreamName, DirtyStream>): void {
+    for (const [stream, older] of streams) {
+      const newer = dirty.get(stream);
+      dirty.set(stream, newer ? { ...newer, sinceMs: older.sinceMs } : older);
+    }
+  }
+
+  async function writeDirty(): Promise<void> {
+    if (dirty.size === 0) return;
+    writing = dirty;
+    dirty = new Map();
+    try {
+      const rows = [...writing.values()].flatMap((stream) => stream.makeRow() ?? []);
+      for (let start = 0; start < rows.length; start += CHUNK_ROWS) {
+        await views.upsert(rows.slice(start, start + CHUNK_ROWS));
+      }
+    } catch (error) {
+      takeBack(writing);
+      throw error;
+    } finally {
+      writing = new Map();
+      if (dirty.size < PRESSURE_ROWS && room) {
+        room.open();
+        room = null;
+      }
+    }
+  }
+
+  const flush = makeCoalesced(writeDirty);
+
+  async function tick(): Promise<void> {
+    let pauseMs = FLUSH_INTERVAL_MS;
+    try {
+      await flush();
+    } catch (error) {
+      observer.backgroundFailed("projection of views", error);
+      pauseMs = RETRY_INTERVAL_MS;
+    }
+    if (!stopped) schedule(pauseMs);
+  }
+
+  function schedule(delayMs: number): void {
+    clock.after(delayMs, () => {
+      void tick();
+    });
+  }
+
+  function pressure(): Promise<void> | undefined {
+    if (dirty.size < PRESSURE_ROWS) return undefined;
+    if (!room) {
+      let open: () => void = () => undefined;
+      const promise = new Promise<void>((resolve) => {
+        open = resolve;
+      });
+      room = { promise, open };
+    }
+    return room.promise;
+  }
+
+  function oldestMs(): TimeMs | undefined {
+    let oldest: TimeMs | undefined;
+    for (const streams of [dirty, writing]) {
+      for (const { sinceMs } of streams.values()) {
+        if (oldest === undefined || sinceMs < oldest) oldest = sinceMs;
+      }
+    }
+    return oldest;
+  }
+
+  schedule(FLUSH_INTERVAL_MS);
+  return {
+    touch: (entry, commitAt) => {
+      const known = dirty.get(entry.stream);
+      if (known) return;
+      dirty.set(entry.stream, { makeRow: () => rowOf(entry), sinceMs: commitAt });
+    },
+    flush,
+    pressure,
+    isOverfull: () => dirty.size + writing.size > OVERFULL_ROWS,
+    size: () => dirty.size + writing.size,
+    oldestMs,
+    stop: () => {
+      stopped = true;
+    },
+  };
+}
