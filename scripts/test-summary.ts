@@ -1,4 +1,4 @@
-// Reads the JSON report of a test run, names what failed and what was skipped, and ends with the one
+// Reads the JSON report of a test run, names what failed and what was skipped, and ends with the
 // line `N passed, N failed`. A skipped case counts as a failure: on the gate everything must run.
 import { readFileSync } from "node:fs";
 import { z } from "zod";
