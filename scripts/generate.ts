@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { runOrThrow } from "./processes.ts";
 import { filesBelow } from "./source-files.ts";
+import { stateMachines } from "./state-machines.ts";
 
 /** A document made from the sources: where it goes and its text. */
 interface GeneratedDocument {
@@ -17,7 +18,7 @@ const GENERATED_FOLDERS = ["gen", "docs/generated"] as const;
 
 /** Every generated document of docs/generated/. */
 function documents(): readonly GeneratedDocument[] {
-  return [];
+  return [{ path: "docs/generated/state-machines.md", text: stateMachines() }];
 }
 
 /** Writes all generated files below a root folder, which may be the repository itself. */

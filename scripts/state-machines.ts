@@ -1,0 +1,95 @@
+// Draws the machines of the core from their own tables, so that the pictures cannot be wrong.
+import {
+  INPUT_LIFECYCLE,
+  type InputLifecycleStep,
+  isTerminal,
+} from "../src/core/runtime/input-lifecycle.ts";
+import { type ActionCell, RUNTIME_ACTIONS, type Situation } from "../src/core/runtime/table.ts";
+
+const SITUATIONS = Object.keys(RUNTIME_ACTIONS.retire);
+
+/** Where a cell of the table of actions leads; `open` stands for two states. */
+function targetsOf(cell: ActionCell): readonly string[] {
+  if (cell.to === "same") return [];
+  return cell.to === "open" ? ["idle", "attached"] : [cell.to];
+}
+
+/** A cell as text: the verdict, and the situation it leads to where that is another one. */
+function cellText(cell: ActionCell): string {
+  const { verdict, to } = cell;
+  return to === "same" ? `\`${verdict}\`` : `\`${verdict}\` → ${to}`;
+}
+
+/** Arrows of a diagram: those between the same two states are drawn as one. */
+function arrows(edges: readonly (readonly [from: string, to: string, label: string])[]): string[] {
+  const labels = new Map<string, string[]>();
+  for (const [from, to, label] of edges) {
+    if (from === to) continue;
+    const arrow = `  ${from} --> ${to}`;
+    labels.set(arrow, [...(labels.get(arrow) ?? []), label]);
+  }
+  return [...labels].map(([arrow, names]) => `${arrow}: ${names.join(", ")}`);
+}
+
+function diagram(lines: readonly string[]): string {
+  return ["```mermaid", "stateDiagram-v2", ...lines, "```"].join("\n");
+}
+
+function runtimeDiagram(): string {
+  const edges = Object.entries(RUNTIME_ACTIONS).flatMap(([action, row]) =>
+    Object.entries<ActionCell>(row).flatMap(([situation, cell]) =>
+      targetsOf(cell).map((target) => [situation, target, action] as const),
+    ),
+  );
+  return diagram(["  [*] --> idle: ensure_runtime", ...arrows(edges)]);
+}
+
+function runtimeTable(): string {
+  const rows = Object.entries(RUNTIME_ACTIONS).map(([action, row]) => {
+    const cells: Readonly<Record<Situation, ActionCell>> = row;
+    return `| ${action} | ${Object.values(cells).map(cellText).join(" | ")} |`;
+  });
+  const header = `| action | ${SITUATIONS.join(" | ")} |`;
+  return [header, `|${"---|".repeat(SITUATIONS.length + 1)}`, ...rows].join("\n");
+}
+
+function inputDiagram(): string {
+  const steps: Readonly<Record<string, InputLifecycleStep>> = INPUT_LIFECYCLE;
+  const edges = Object.entries(steps).flatMap(([step, { from, to }]) =>
+    from.map((state) => [state, to, step] as const),
+  );
+  const ends = new Set(Object.values(steps).map(({ to }) => to));
+  const endings = [...ends]
+    .filter((state) => isTerminal(state))
+    .map((state) => `  ${state} --> [*]`);
+  return diagram(["  [*] --> accepted", ...arrows(edges), ...endings]);
+}
+
+/** The text of docs/generated/state-machines.md. */
+export function stateMachines(): string {
+  return `# State machines
+
+Made by \`npm run generate\` from the tables in \`src/core\`. Do not edit.
+
+## Runtime
+
+What the actions of clients, operators and executors do. \`draining\` is a retired runtime whose run
+is still in flight. A run starts when an executor takes work (attached to running) and its end leads
+back; both follow from the lanes and the lease and are not actions.
+
+${runtimeDiagram()}
+
+Every action in every situation. \`allow\`: done. \`no_op\`: answered, nothing changes. \`fence\`: the
+executor is cut off first. \`fence_on_request\`: the same, when the caller asks for it, else
+\`RUN_IN_FLIGHT\`. \`reject\`: an outcome, not an error. Everything in capitals is the reason of a
+refusal. \`open\` is idle, or attached when an executor holds a live lease.
+
+${runtimeTable()}
+
+## Input
+
+\`accepted\` and \`applied\` are passed through within one commit; no stored state rests in them.
+
+${inputDiagram()}
+`;
+}
