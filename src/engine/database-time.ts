@@ -22,8 +22,11 @@ export interface DatabaseTime {
 
 /** Makes the time of a process; moments are of `clock.monotonicMs`. */
 export function makeDatabaseTime(clock: Clock): DatabaseTime {
-  let base: { readonly databaseMs: TimeMs; readonly atMs: number; readonly errorMs: number } | null =
-    null;
+  let base: {
+    readonly databaseMs: TimeMs;
+    readonly atMs: number;
+    readonly errorMs: number;
+  } | null = null;
   let latestMs = 0;
 
   function errorMs(): number {

@@ -79,7 +79,8 @@ function revisionMismatch(
   pendingEvents: number,
   expected: number | undefined,
 ): Refusal | undefined {
-  if (expected === undefined || (expected === fold.revision && pendingEvents === 0)) return undefined;
+  if (expected === undefined || (expected === fold.revision && pendingEvents === 0))
+    return undefined;
   return refusalOf(
     "REVISION_MISMATCH",
     "The stream has moved since it was read; read it again and decide anew",

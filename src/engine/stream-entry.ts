@@ -83,9 +83,6 @@ export interface StreamEntry<State, Command, Event, Reply> {
   bytes: number;
 }
 
-/** An entry whatever its types: for what concerns streams as such. */
-export type AnyEntry = StreamEntry<unknown, never, unknown, unknown>;
-
 /** A new, unloaded entry. */
 export function makeStreamEntry<State, Command, Event, Reply>(
   aggregate: Aggregate<State, Command, Event, Reply>,
@@ -116,7 +113,14 @@ export function makeStreamEntry<State, Command, Event, Reply>(
 }
 
 /** True when nothing hangs on the entry, so that it may be dropped. */
-export function isIdle(entry: StreamEntry<unknown, never, never, never>): boolean {
+export function isIdle(entry: {
+  readonly active: boolean;
+  readonly checkpointing: boolean;
+  readonly loading: Promise<void> | null;
+  readonly pending: readonly unknown[];
+  readonly tasks: readonly unknown[];
+  readonly listeners: ReadonlySet<unknown> | null;
+}): boolean {
   return (
     !entry.active &&
     !entry.checkpointing &&

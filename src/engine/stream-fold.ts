@@ -83,10 +83,14 @@ function corrupt(stored: StoredCommit, message: string): RefusedError {
 
 function needsNewerServer(stored: StoredCommit, what: string): RefusedError {
   return new RefusedError(
-    refusalOf("NEEDS_NEWER_SERVER", `The history holds ${what} of a newer server; upgrade this one`, {
-      stream: stored.stream,
-      revision: stored.revision,
-    }),
+    refusalOf(
+      "NEEDS_NEWER_SERVER",
+      `The history holds ${what} of a newer server; upgrade this one`,
+      {
+        stream: stored.stream,
+        revision: stored.revision,
+      },
+    ),
   );
 }
 
