@@ -73,9 +73,9 @@ Made by \`npm run generate\` from the tables in \`src/core\`. Do not edit.
 
 ## Runtime
 
-What the actions of clients, operators and executors do. \`draining\` is a retired runtime whose run
-is still in flight. A run starts when an executor takes work (attached to running) and its end leads
-back; both follow from the lanes and the lease and are not actions.
+What the actions of clients, operators and executors do. \`draining\` is a retired runtime whose
+run is still in flight. A run starts when an executor takes work (attached to running) and its end
+leads back; both follow from the lanes and the lease and are not actions.
 
 ${runtimeDiagram()}
 

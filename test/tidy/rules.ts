@@ -162,7 +162,7 @@ export const TIDY_RULES: readonly TidyRule[] = [
   ),
   forbiddenInCode(
     "classes and types are not called manager, helper, util, data or info",
-    /\b(class|interface|type) \w*(Manager|Helper|Util|Utils|Data|Info)\b/,
+    /\b(class|interface|type) \w*(Manager|Helper|Util|Utils|Data|Info)\b(?!,)/,
   ),
   forbiddenInCode(
     "names are not abbreviated",
