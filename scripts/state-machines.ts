@@ -79,10 +79,10 @@ leads back; both follow from the lanes and the lease and are not actions.
 
 ${runtimeDiagram()}
 
-Every action in every situation. \`allow\`: done. \`no_op\`: answered, nothing changes. \`fence\`: the
-executor is cut off first. \`fence_on_request\`: the same, when the caller asks for it, else
-\`RUN_IN_FLIGHT\`. \`reject\`: an outcome, not an error. Everything in capitals is the reason of a
-refusal. \`open\` is idle, or attached when an executor holds a live lease.
+Every action in every situation. \`allow\`: done. \`no_op\`: answered, nothing changes. \`fence\`:
+the executor is cut off first. \`fence_on_request\`: the same, when the caller asks for it, else
+\`RUN_IN_FLIGHT\`. \`reject\`: an outcome, not an error. In capitals: the reason of a refusal.
+\`open\` is idle, or attached when an executor holds a live lease.
 
 ${runtimeTable()}
 
