@@ -108,7 +108,7 @@ export async function chooseSocketPath(
   if (recorded !== undefined && (await isPrivateDirectory(dirname(recorded)))) {
     return recorded;
   }
-  const inside = join(paths.privateDirectory, "db.sock");
+  const inside = socketPathInside(paths);
   if (isSocketPathShortEnough(inside)) {
     return inside;
   }
@@ -129,6 +129,11 @@ export async function chooseSocketPath(
     );
   }
   return outside;
+}
+
+/** Where the socket is when its path is short enough. */
+export function socketPathInside(paths: HostPaths): string {
+  return join(paths.privateDirectory, "db.sock");
 }
 
 /** Whether every supported system accepts this path as the address of a Unix socket. */

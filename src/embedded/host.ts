@@ -10,6 +10,7 @@
 // It must not spawn processes: under a private glibc `process.execPath` is the loader, not Node.
 import { rm } from "node:fs/promises";
 import { pino } from "pino";
+import { makeAwaitingEngine, type WireEngine } from "./awaiting-engine.ts";
 import {
   type HostOrder,
   type HostPaths,
@@ -19,7 +20,7 @@ import {
   processStartTicks,
   writeHostRecord,
 } from "./host-files.ts";
-import { listenOnSocket, type WireEngine, type WireServer } from "./wire-server.ts";
+import { listenOnSocket, type WireServer } from "./wire-server.ts";
 
 const stopGraceMs = 5_000;
 const stopDeadlineMs = 20_000;
@@ -104,7 +105,7 @@ async function serve(
   await rm(order.socketPath, { force: true });
   let idle = setTimeout(onIdle, order.idleTimeoutMs);
   const server = await listenOnSocket({
-    engine,
+    engine: makeAwaitingEngine(engine),
     socketPath: order.socketPath,
     onConnectionCount(count) {
       clearTimeout(idle);

@@ -20,7 +20,8 @@ import { type Machine, waysOut } from "./platform.ts";
 const run = promisify(execFile);
 
 const debianRelease = "trixie";
-const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/** The keys a fetched package must be signed with; part of every Debian. */
+export const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const libraryPackages = ["libc6", "libstdc++6", "libgcc-s1"] as const;
 const commandTimeoutMs = 180_000;
 const markerAgeMaxMs = 300_000;
