@@ -1,0 +1,100 @@
+/** The decision on every command to a runtime; each rule stands in the file of its sub-machine. */
+import type { DecideContext, Decision, RecordLookup } from "../shared/aggregate.ts";
+import { refusalOf } from "../shared/refusal.ts";
+import { decideIngest, ingestLookups } from "./admission.ts";
+import type { RuntimeCommand, RuntimeReply } from "./commands.ts";
+import type { RuntimeEvent } from "./events.ts";
+import { decideGrantLease, decideLapseLease, decideReleaseLease } from "./lease.ts";
+import { decideInterruptRun, decideLifecycle } from "./lifecycle.ts";
+import { notRegistered, refused } from "./refusals.ts";
+import { decideEnsure } from "./registration.ts";
+import { decideCommitBoundary } from "./run-boundary.ts";
+import {
+  decideCancelRun,
+  decideCompleteRun,
+  decideFailRun,
+  decideReleaseRun,
+  decideTick,
+} from "./run-end.ts";
+import { decideAcknowledgeRun, decideAssignRun } from "./run-start.ts";
+import type { RuntimeState } from "./state.ts";
+
+/** Families of event codes that only the runtime itself emits. */
+const RESERVED_CODES = ["input.", "run.", "runtime.", "topology.", "executor."] as const;
+
+function decidePublish(
+  state: RuntimeState,
+  command: Extract<RuntimeCommand, { readonly type: "publish_event" }>,
+): Decision<RuntimeEvent, RuntimeReply> {
+  if (state.registration !== "registered") return refused(notRegistered(state));
+  const { eventId, eventCode, payload, causationId, correlationId } = command;
+  if (RESERVED_CODES.some((family) => eventCode.startsWith(family))) {
+    return refused(
+      refusalOf("EVENT_CODE_RESERVED", "The event code belongs to the server's own families", {
+        eventCode,
+      }),
+    );
+  }
+  const event: RuntimeEvent = {
+    type: "event_published",
+    eventId,
+    eventCode,
+    payload,
+    ...(causationId === undefined ? {} : { causationId }),
+    ...(correlationId === undefined ? {} : { correlationId }),
+  };
+  return { kind: "commit", events: [event] };
+}
+
+/** Decides a command: events, an answer, a repetition or a refusal; a refusal changes nothing (R7). */
+export function decide(
+  state: RuntimeState,
+  command: RuntimeCommand,
+  context: DecideContext,
+): Decision<RuntimeEvent, RuntimeReply> {
+  switch (command.type) {
+    case "ensure_runtime":
+      return decideEnsure(state, command, context);
+    case "ingest":
+      return decideIngest(state, command, context);
+    case "unregister_runtime":
+    case "retire":
+    case "recycle":
+    case "reset":
+    case "recover":
+    case "destroy":
+    case "stop":
+      return decideLifecycle(state, command, context);
+    case "interrupt_run":
+      return decideInterruptRun(state, command);
+    case "publish_event":
+      return decidePublish(state, command);
+    case "grant_lease":
+      return decideGrantLease(state, command);
+    case "assign_run":
+      return decideAssignRun(state, command, context);
+    case "acknowledge_run":
+      return decideAcknowledgeRun(state, command);
+    case "commit_boundary":
+      return decideCommitBoundary(state, command, context);
+    case "complete_run":
+      return decideCompleteRun(state, command, context);
+    case "fail_run":
+      return decideFailRun(state, command, context);
+    case "cancel_run":
+      return decideCancelRun(state, command, context);
+    case "release_run":
+      return decideReleaseRun(state, command, context);
+    case "release_lease":
+      return decideReleaseLease(state, command, context);
+    case "lapse_lease":
+      return decideLapseLease(state, command, context);
+    case "tick":
+      return decideTick(state, command, context);
+  }
+}
+
+/** Records that must be looked up for a command because the state may have forgotten them. */
+export function lookups(state: RuntimeState, command: RuntimeCommand): readonly RecordLookup[] {
+  return command.type === "ingest" ? ingestLookups(state, command) : [];
+}

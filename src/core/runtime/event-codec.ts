@@ -1,0 +1,48 @@
+/** Events from storage: a type or a policy row that this build does not know needs a newer server. */
+import type { Json, JsonObject } from "../shared/json.ts";
+import type { RuntimeEvent, RuntimeEventType } from "./events.ts";
+import { POLICY_REFERENCES } from "./policy.ts";
+
+const KNOWN = {
+  runtime_registered: true,
+  runtime_configured: true,
+  runtime_unregistered: true,
+  input_admitted: true,
+  input_superseded: true,
+  input_coalesced: true,
+  lease_granted: true,
+  lease_released: true,
+  lease_lapsed: true,
+  lease_fenced: true,
+  run_started: true,
+  run_acknowledged: true,
+  boundary_committed: true,
+  run_completed: true,
+  run_failed: true,
+  run_cancelled: true,
+  run_returned: true,
+  run_interrupted: true,
+  runtime_retired: true,
+  runtime_recycled: true,
+  runtime_reset: true,
+  runtime_recovered: true,
+  runtime_stopped: true,
+  runtime_destroyed: true,
+  queue_abandoned: true,
+  event_published: true,
+} as const satisfies Record<RuntimeEventType, true>;
+
+const KNOWN_POLICIES: ReadonlySet<string> = new Set(POLICY_REFERENCES);
+
+function isObject(json: Json): json is JsonObject {
+  return typeof json === "object" && json !== null && !Array.isArray(json);
+}
+
+/** The event that stored JSON holds, or `unknown` when this build cannot fold it. */
+export function eventFromJson(json: Json): RuntimeEvent | "unknown" {
+  if (!isObject(json) || typeof json["type"] !== "string") return "unknown";
+  if (!Object.hasOwn(KNOWN, json["type"])) return "unknown";
+  const event = json as unknown as RuntimeEvent;
+  if (event.type === "input_admitted" && !KNOWN_POLICIES.has(event.policy)) return "unknown";
+  return event;
+}

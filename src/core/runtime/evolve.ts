@@ -1,0 +1,160 @@
+/**
+ * The fold: one event onto the state. Reads every event ever written; an event that cannot follow
+ * the state throws FoldError, because a contradiction in the history is never folded over.
+ */
+import type { EventPosition } from "../shared/aggregate.ts";
+import { assertStep } from "../shared/step.ts";
+import type { RuntimeEvent } from "./events.ts";
+import { foldAdmission, foldQueueAbandoned, foldSupersession } from "./evolve-inputs.ts";
+import {
+  foldAcknowledged,
+  foldBoundary,
+  foldRunCancelled,
+  foldRunCompleted,
+  foldRunFailed,
+  foldRunInterrupted,
+  foldRunReturned,
+  foldRunStarted,
+} from "./evolve-runs.ts";
+import { wokenIfQueued } from "./lanes.ts";
+import { LEASE_STEPS, type LeaseStepName, leaseStateOf } from "./lease-table.ts";
+import { RUN_STEPS, runStateOf } from "./run-table.ts";
+import type { RuntimeState } from "./state.ts";
+import { PHASE_STEPS } from "./table.ts";
+
+type EventOf<Type extends RuntimeEvent["type"]> = Extract<RuntimeEvent, { readonly type: Type }>;
+type RunEvent = EventOf<keyof typeof RUN_STEPS>;
+type LeaseEvent = EventOf<"lease_granted" | "lease_released" | "lease_lapsed" | "lease_fenced">;
+type PhaseEvent = EventOf<keyof typeof PHASE_STEPS>;
+
+function foldRegistered(
+  state: RuntimeState,
+  event: EventOf<"runtime_registered">,
+  position: EventPosition,
+): RuntimeState {
+  return {
+    ...state,
+    runtimeId: event.runtimeId,
+    registration: "registered",
+    epochId: event.epochId,
+    config: event.config,
+    createdAt: event.returning ? state.createdAt : position.at,
+  };
+}
+
+function leaseStepOf(event: LeaseEvent): LeaseStepName {
+  if (event.type !== "lease_granted") return event.type;
+  return event.named ? "named_lease_granted" : "pooled_lease_granted";
+}
+
+function foldLease(state: RuntimeState, event: LeaseEvent, position: EventPosition): RuntimeState {
+  const step = leaseStepOf(event);
+  assertStep(LEASE_STEPS[step], leaseStateOf(state.lease), step);
+  const generation = Math.max(state.generation, event.generation);
+  if (event.type !== "lease_granted") return { ...state, generation, lease: null };
+  const { executorId, incarnationId, ttlMs, named } = event;
+  const granted: RuntimeState = {
+    ...state,
+    generation,
+    lease: {
+      generation: event.generation,
+      executorId,
+      incarnationId,
+      ttlMs,
+      grantedAt: position.at,
+      named,
+    },
+    lastExecutor: { executorId, incarnationId },
+  };
+  return named ? wokenIfQueued(granted, position.at) : granted;
+}
+
+function foldRun(state: RuntimeState, event: RunEvent, position: EventPosition): RuntimeState {
+  assertStep(RUN_STEPS[event.type], runStateOf(state.run), event.type);
+  switch (event.type) {
+    case "run_started":
+      return foldRunStarted(state, event, position);
+    case "run_acknowledged":
+      return foldAcknowledged(state, event);
+    case "boundary_committed":
+      return foldBoundary(state, event, position);
+    case "run_interrupted":
+      return foldRunInterrupted(state, event);
+    case "run_completed":
+      return foldRunCompleted(state, event, position);
+    case "run_failed":
+      return foldRunFailed(state, event, position);
+    case "run_cancelled":
+      return foldRunCancelled(state, event, position);
+    case "run_returned":
+      return foldRunReturned(state, event, position);
+  }
+}
+
+function foldPhase(state: RuntimeState, event: PhaseEvent, position: EventPosition): RuntimeState {
+  const { to } = PHASE_STEPS[event.type];
+  assertStep(PHASE_STEPS[event.type], state.phase, event.type);
+  const next: RuntimeState = to === "same" ? state : { ...state, phase: to };
+  switch (event.type) {
+    case "runtime_retired":
+    case "runtime_recycled":
+      return wokenIfQueued(next, position.at);
+    case "runtime_reset":
+      return { ...next, epochId: event.epochId };
+    case "runtime_recovered":
+      return wokenIfQueued({ ...next, epochId: event.epochId }, position.at);
+    case "runtime_stopped":
+    case "runtime_destroyed":
+      return next;
+  }
+}
+
+function fold(state: RuntimeState, event: RuntimeEvent, position: EventPosition): RuntimeState {
+  switch (event.type) {
+    case "runtime_registered":
+      return foldRegistered(state, event, position);
+    case "runtime_configured":
+      return { ...state, config: event.config };
+    case "runtime_unregistered":
+      return { ...state, registration: "unregistered" };
+    case "input_admitted":
+      return foldAdmission(state, event, position);
+    case "input_superseded":
+    case "input_coalesced":
+      return foldSupersession(state, event, position);
+    case "queue_abandoned":
+      return foldQueueAbandoned(state, event, position);
+    case "lease_granted":
+    case "lease_released":
+    case "lease_lapsed":
+    case "lease_fenced":
+      return foldLease(state, event, position);
+    case "run_started":
+    case "run_acknowledged":
+    case "boundary_committed":
+    case "run_interrupted":
+    case "run_completed":
+    case "run_failed":
+    case "run_cancelled":
+    case "run_returned":
+      return foldRun(state, event, position);
+    case "runtime_retired":
+    case "runtime_recycled":
+    case "runtime_reset":
+    case "runtime_recovered":
+    case "runtime_stopped":
+    case "runtime_destroyed":
+      return foldPhase(state, event, position);
+    case "event_published":
+      return state;
+  }
+}
+
+/** The state after one event. Throws FoldError when the event cannot follow the state. */
+export function evolve(
+  state: RuntimeState,
+  event: RuntimeEvent,
+  position: EventPosition,
+): RuntimeState {
+  return { ...fold(state, event, position), updatedAt: position.at };
+}

@@ -1,0 +1,53 @@
+/** The state of a runtime that nobody ensured yet: nothing but empty maps. */
+import { epochIdOf, runtimeIdOf } from "../shared/ids.ts";
+import { emptyOrderedMap } from "../shared/ordered-map.ts";
+import type { RuntimeConfig, RuntimeState } from "./state.ts";
+
+const NO_CONFIG: RuntimeConfig = {
+  labels: {},
+  pool: "",
+  queueLimit: 0,
+  attemptLimit: 0,
+  retryBackoffInitialMs: 0,
+  retryBackoffMaxMs: 0,
+  leaseTtlMs: 0,
+  keepAlive: false,
+};
+
+/** The folded state of a stream without commits; its configuration comes with the registration. */
+export const INITIAL_RUNTIME_STATE: RuntimeState = {
+  runtimeId: runtimeIdOf(""),
+  registration: "none",
+  phase: "open",
+  epochId: epochIdOf(""),
+  config: NO_CONFIG,
+  createdAt: 0,
+  updatedAt: 0,
+  generation: 0,
+  lease: null,
+  lastExecutor: null,
+  run: null,
+  endedRuns: [],
+  wake: false,
+  wakeAt: 0,
+  inputs: emptyOrderedMap(),
+  admitted: emptyOrderedMap(),
+  queueLane: emptyOrderedMap(),
+  steerLane: emptyOrderedMap(),
+  keys: emptyOrderedMap(),
+  superseding: emptyOrderedMap(),
+  counts: {
+    accepted: 0,
+    queued: 0,
+    staged: 0,
+    applied: 0,
+    consumed: 0,
+    superseded: 0,
+    coalesced: 0,
+    abandoned: 0,
+  },
+  ordinal: 0,
+  receipts: emptyOrderedMap(),
+  receiptCount: 0,
+  liveBytes: 0,
+};
