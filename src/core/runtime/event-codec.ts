@@ -1,5 +1,5 @@
 /** Events from storage: a type or a policy row that this build does not know needs a newer server. */
-import type { Json, JsonObject } from "../shared/json.ts";
+import { isJsonObject, type Json } from "../shared/json.ts";
 import type { RuntimeEvent, RuntimeEventType } from "./events.ts";
 import { POLICY_REFERENCES } from "./policy.ts";
 
@@ -34,13 +34,9 @@ const KNOWN = {
 
 const KNOWN_POLICIES: ReadonlySet<string> = new Set(POLICY_REFERENCES);
 
-function isObject(json: Json): json is JsonObject {
-  return typeof json === "object" && json !== null && !Array.isArray(json);
-}
-
 /** The event that stored JSON holds, or `unknown` when this build cannot fold it. */
 export function eventFromJson(json: Json): RuntimeEvent | "unknown" {
-  if (!isObject(json) || typeof json["type"] !== "string") return "unknown";
+  if (!isJsonObject(json) || typeof json["type"] !== "string") return "unknown";
   if (!Object.hasOwn(KNOWN, json["type"])) return "unknown";
   const event = json as unknown as RuntimeEvent;
   if (event.type === "input_admitted" && !KNOWN_POLICIES.has(event.policy)) return "unknown";

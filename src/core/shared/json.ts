@@ -7,3 +7,8 @@ export type Json = null | boolean | number | string | readonly Json[] | JsonObje
 export interface JsonObject {
   readonly [member: string]: Json | undefined;
 }
+
+/** Whether a JSON value is an object, neither null nor an array. */
+export function isJsonObject(json: Json): json is JsonObject {
+  return typeof json === "object" && json !== null && !Array.isArray(json);
+}
