@@ -1,0 +1,74 @@
+/** What an executor is told, in the words of the core; `rpc/` puts it on the wire. */
+import type {
+  EpochId,
+  ExecutorId,
+  Generation,
+  RunId,
+  RuntimeId,
+  TimeMs,
+} from "../core/shared/ids.ts";
+import type { Input } from "../core/runtime/input.ts";
+
+/** A run with everything its executor needs. */
+export interface Assignment {
+  readonly runtimeId: RuntimeId;
+  readonly runId: RunId;
+  readonly generation: Generation;
+  readonly attempt: number;
+  readonly epochId: EpochId;
+  readonly startedAt: TimeMs;
+  readonly nextReceiptSequence: number;
+  readonly interruptRequested: boolean;
+  /** The staged inputs, in order. */
+  readonly inputs: readonly Input[];
+}
+
+/** Why a lease is gone. */
+export type LeaseLossReason = "lapsed" | "fenced" | "taken_back" | "released";
+
+/** A lease that is gone. */
+export interface LeaseLoss {
+  readonly type: "lease_lost";
+  readonly runtimeId: RuntimeId;
+  readonly runId?: RunId;
+  readonly generation: Generation;
+  readonly currentGeneration: Generation;
+  readonly holderExecutorId?: ExecutorId;
+  readonly reason: LeaseLossReason;
+}
+
+/** Something an executor is told to do, or to know. */
+export interface Control {
+  readonly type: "control";
+  readonly runtimeId: RuntimeId;
+  readonly runId?: RunId;
+  readonly generation: Generation;
+  readonly reason?: string;
+  readonly control: "interrupt" | "stop" | "retire" | "destroy" | "unregister";
+}
+
+/** Inputs that could join the run in flight. */
+export interface SteerNotice {
+  readonly type: "steer_available";
+  readonly runtimeId: RuntimeId;
+  readonly runId: RunId;
+  readonly count: number;
+}
+
+/** One message to an executor. */
+export type ExecutorMessage =
+  | {
+      readonly type: "lease_granted";
+      readonly runtimeId: RuntimeId;
+      readonly generation: Generation;
+      readonly epochId: EpochId;
+    }
+  | { readonly type: "run_assigned"; readonly assignment: Assignment }
+  | Control
+  | SteerNotice
+  | LeaseLoss
+  | {
+      /** The stream ends after this message; leases go on. */
+      readonly type: "close_stream";
+      readonly reason: "server_draining" | "replaced" | "detached";
+    };

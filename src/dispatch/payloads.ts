@@ -1,0 +1,90 @@
+/**
+ * Payloads of staged inputs: the folded state holds headers only, so they are read from the commits
+ * that admitted them, with a small cache of what was committed lately.
+ */
+import type { InputId, StreamName } from "../core/shared/ids.ts";
+import type { RuntimeEvent } from "../core/runtime/events.ts";
+import type { Input } from "../core/runtime/input.ts";
+import type { RuntimeState } from "../core/runtime/state.ts";
+import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
+import { decodeCommit } from "../engine/commit-codec.ts";
+import type { JournalStore } from "../engine/ports.ts";
+
+const CACHE_BYTES_MAX = 32 * 1024 * 1024;
+
+/** Gives inputs with their payloads. */
+export interface Payloads {
+  /** Remembers inputs that were just admitted. */
+  readonly remember: (stream: StreamName, events: readonly RuntimeEvent[]) => void;
+  /** The inputs of these ids, in order; they must be in the state. */
+  readonly read: (
+    stream: StreamName,
+    state: RuntimeState,
+    inputIds: readonly InputId[],
+  ) => Promise<readonly Input[]>;
+}
+
+/** Makes the payload reader of a process. */
+export function makePayloads(
+  journal: Pick<JournalStore, "readAt">,
+  eventFromJson: (json: never) => RuntimeEvent | "unknown",
+): Payloads {
+  const cache = new Map<string, { readonly input: Input; readonly bytes: number }>();
+  let cacheBytes = 0;
+
+  const keyOf = (stream: StreamName, inputId: InputId): string => `${stream} ${inputId}`;
+
+  function remember(stream: StreamName, events: readonly RuntimeEvent[]): void {
+    for (const event of events) {
+      if (event.type !== "input_admitted") continue;
+      const bytes = event.payloadBytes + 200;
+      cache.set(keyOf(stream, event.input.inputId), { input: event.input, bytes });
+      cacheBytes += bytes;
+    }
+    for (const [key, { bytes }] of cache) {
+      if (cacheBytes <= CACHE_BYTES_MAX) break;
+      cache.delete(key);
+      cacheBytes -= bytes;
+    }
+  }
+
+  async function readMissing(
+    stream: StreamName,
+    state: RuntimeState,
+    inputIds: readonly InputId[],
+  ): Promise<Map<InputId, Input>> {
+    const revisions = new Set<number>();
+    for (const inputId of inputIds) {
+      const header = state.inputs.get(inputId);
+      if (header) revisions.add(header.admittedRevision);
+    }
+    const wanted = new Set(inputIds);
+    const found = new Map<InputId, Input>();
+    const points = [...revisions].map((revision) => ({ stream, revision }));
+    for (const commit of await journal.readAt(points)) {
+      for (const json of decodeCommit(commit).events) {
+        const event = eventFromJson(json as never);
+        if (event === "unknown" || event.type !== "input_admitted") continue;
+        if (wanted.has(event.input.inputId)) found.set(event.input.inputId, event.input);
+      }
+    }
+    return found;
+  }
+
+  async function read(
+    stream: StreamName,
+    state: RuntimeState,
+    inputIds: readonly InputId[],
+  ): Promise<readonly Input[]> {
+    const missing = inputIds.filter((inputId) => !cache.has(keyOf(stream, inputId)));
+    const found = missing.length === 0 ? null : await readMissing(stream, state, missing);
+    return inputIds.map((inputId) => {
+      const input = found?.get(inputId) ?? cache.get(keyOf(stream, inputId))?.input;
+      if (input) return input;
+      const message = "The payload of a staged input is not in the journal";
+      throw new RefusedError(refusalOf("STREAM_CORRUPT", message, { stream, inputId }));
+    });
+  }
+
+  return { remember, read };
+}
