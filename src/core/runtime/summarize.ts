@@ -15,9 +15,9 @@ export const ACKNOWLEDGE_TIMEOUT_MS = 10_000;
 /** Heap bytes of an empty state, a live header, a terminal header and a receipt, near enough. */
 const BYTES = { state: 4_096, live: 700, terminal: 1_400, receipt: 500 } as const;
 
-/** An executor incarnation as one word. */
+/** An executor incarnation as one word; its components are percent-encoded. */
 export function holderName(lease: Pick<Lease, "executorId" | "incarnationId">): string {
-  return `${lease.executorId}/${lease.incarnationId}`;
+  return `${encodeURIComponent(lease.executorId)}/${encodeURIComponent(lease.incarnationId)}`;
 }
 
 function factsOf(state: RuntimeState): JsonObject {
