@@ -1,0 +1,270 @@
+/**
+ * The one client of the storage and the few ways to talk through it. Everything is explicit: write
+ * and read concern per command, a deadline that also holds when nobody answers, a label that names
+ * the query in the server's logs. Writes are sent as commands, because answers are then read by code
+ * and the bulk writers of the driver cost twice the processor time per document.
+ *
+ * The driver never retries a write: only the journal's writer knows what may be sent again.
+ */
+import { type Document, MinKey, MongoClient, type MongoClientOptions } from "mongodb";
+import { StorageError } from "../../engine/ports.ts";
+import { storageErrorOf } from "./errors.ts";
+import {
+  type BuildReply,
+  type HelloReply,
+  type MongoTopology,
+  requireServerVersion,
+  topologyOf,
+} from "./topology.ts";
+
+/** How durable a write is before it is acknowledged. */
+export const writeConcerns = {
+  /** Journaled by a majority: cannot be lost any more. */
+  durable: { w: "majority", j: true },
+  /** Known to a majority: survives the loss of a member, perhaps not a crash of all. */
+  replicated: { w: "majority", j: false },
+  /** Known to the primary. */
+  fleeting: { w: 1, j: false },
+} as const;
+
+/** A command that the storage sends, as an observer sees it before it leaves. */
+export interface MongoCommand {
+  readonly databaseName: string;
+  readonly command: Readonly<Record<string, unknown>>;
+}
+
+/** How to reach the database. */
+export interface ConnectionOptions {
+  readonly uri: string;
+  readonly databaseName: string;
+  readonly appName: string;
+  /** Deadline of every operation that has none of its own. */
+  readonly operationTimeoutMs: number;
+  /** How long to look for a server that can serve an operation. */
+  readonly serverSelectionTimeoutMs: number;
+  readonly poolSizeMax: number;
+  readonly onCommand?: (command: MongoCommand) => void;
+}
+
+/** A query over one collection; always answered in full. */
+export interface FindQuery {
+  /** Names the query, such as `journal.readAfter`. */
+  readonly label: string;
+  readonly collection: string;
+  /** The storage's own unless told otherwise. */
+  readonly databaseName?: string;
+  readonly filter: Document;
+  readonly projection?: Document;
+  readonly sort?: Readonly<Record<string, 1 | -1>>;
+  /** Inclusive start in the hinted index. */
+  readonly min?: Document;
+  readonly hint?: string;
+  readonly limit?: number;
+  readonly readConcern?: "local" | "majority" | "linearizable";
+}
+
+/** The client, bound to one database. */
+export interface MongoConnection {
+  readonly topology: MongoTopology;
+  readonly version: string;
+  /** Sends a command; a member `comment` names it. Throws StorageError. */
+  readonly command: <Reply>(label: string, command: Document, timeoutMs?: number) => Promise<Reply>;
+  readonly find: <Stored>(query: FindQuery) => Promise<readonly Stored[]>;
+  /** Hands documents over until `take` answers false. */
+  readonly scan: <Stored>(query: FindQuery, take: (stored: Stored) => boolean) => Promise<void>;
+  /** Hands over a capped collection and what is added to it, until the signal or an error. */
+  readonly tail: <Stored>(
+    label: string,
+    collection: string,
+    signal: AbortSignal,
+    take: (stored: Stored) => void,
+  ) => Promise<void>;
+  /** What the server says of itself. */
+  readonly hello: () => Promise<HelloReply>;
+  readonly close: () => Promise<void>;
+}
+
+/** Sorts before every value in an index. */
+export const beforeAll = new MinKey();
+
+const tailAwaitMs = 2_000;
+const documentsPerReply = 1_000;
+
+function clientOptions(options: ConnectionOptions): MongoClientOptions {
+  return {
+    appName: options.appName,
+    connectTimeoutMS: options.serverSelectionTimeoutMs,
+    serverSelectionTimeoutMS: options.serverSelectionTimeoutMs,
+    waitQueueTimeoutMS: options.operationTimeoutMs,
+    socketTimeoutMS: 0,
+    heartbeatFrequencyMS: 5_000,
+    minHeartbeatFrequencyMS: 100,
+    maxPoolSize: options.poolSizeMax,
+    minPoolSize: 1,
+    maxConnecting: 4,
+    maxIdleTimeMS: 60_000,
+    retryWrites: false,
+    retryReads: true,
+    maxAdaptiveRetries: 0,
+    readPreference: "primary",
+    writeConcern: writeConcerns.durable,
+    useBigInt64: true,
+    ignoreUndefined: false,
+    promoteBuffers: false,
+    monitorCommands: options.onCommand !== undefined,
+  };
+}
+
+/** Runs `work` under a deadline; throws nothing but StorageError. */
+async function withinDeadline<Answer>(
+  label: string,
+  timeoutMs: number,
+  work: (signal: AbortSignal) => Promise<Answer>,
+): Promise<Answer> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => {
+    controller.abort(new StorageError("unavailable", `${label}: no answer within ${timeoutMs} ms`));
+  }, timeoutMs);
+  try {
+    return await work(controller.signal);
+  } catch (error) {
+    throw storageErrorOf(label, error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The options of a query that are set, for the driver. */
+function findOptions(query: FindQuery): Document {
+  const { projection, sort, min, hint, limit } = query;
+  return {
+    comment: query.label,
+    ...(projection === undefined ? {} : { projection }),
+    ...(sort === undefined ? {} : { sort }),
+    ...(min === undefined ? {} : { min }),
+    ...(hint === undefined ? {} : { hint }),
+    ...(limit === undefined ? {} : { limit }),
+  };
+}
+
+/** Resolves when the signal is given. */
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+function ignore(): void {
+  // The outcome makes no difference to anybody.
+}
+
+/** Connects and looks at what answers. Throws StorageError `unavailable` or `incompatible`. */
+export async function connectToMongo(options: ConnectionOptions): Promise<MongoConnection> {
+  const label = "storage.open";
+  let client: MongoClient | undefined;
+  try {
+    client = new MongoClient(options.uri, clientOptions(options));
+    const { onCommand } = options;
+    if (onCommand !== undefined) {
+      client.on("commandStarted", ({ databaseName, command }) => {
+        onCommand({ databaseName, command });
+      });
+    }
+    await client.connect();
+    const admin = client.db("admin");
+    const hello = (await admin.command({ hello: 1 })) as HelloReply;
+    const build = (await admin.command({ buildInfo: 1 })) as BuildReply;
+    requireServerVersion(build);
+    return makeConnection(client, options, topologyOf(hello), build.version);
+  } catch (error) {
+    await client?.close();
+    throw storageErrorOf(label, error);
+  }
+}
+
+function makeConnection(
+  client: MongoClient,
+  options: ConnectionOptions,
+  topology: MongoTopology,
+  version: string,
+): MongoConnection {
+  const { operationTimeoutMs } = options;
+  const database = client.db(options.databaseName);
+  const readConcern = topology === "standalone" ? "local" : "majority";
+
+  function openCursor(query: FindQuery, signal: AbortSignal) {
+    const { databaseName = options.databaseName } = query;
+    return client
+      .db(databaseName)
+      .collection(query.collection)
+      .find(query.filter, {
+        ...findOptions(query),
+        signal,
+        batchSize: documentsPerReply,
+        maxTimeMS: operationTimeoutMs,
+        readConcern: { level: query.readConcern ?? readConcern },
+      });
+  }
+
+  function command<Reply>(label: string, body: Document, timeoutMs = operationTimeoutMs) {
+    return withinDeadline(label, timeoutMs, async (signal) => {
+      const limited = { ...body, comment: label, maxTimeMS: timeoutMs };
+      return (await database.command(limited, { signal })) as Reply;
+    });
+  }
+
+  async function tail<Stored>(
+    label: string,
+    collection: string,
+    signal: AbortSignal,
+    take: (stored: Stored) => void,
+  ): Promise<void> {
+    const cursor = database.collection(collection).find(
+      {},
+      {
+        comment: label,
+        tailable: true,
+        awaitData: true,
+        maxAwaitTimeMS: tailAwaitMs,
+        batchSize: documentsPerReply,
+      },
+    );
+    async function takeAll(): Promise<void> {
+      for await (const stored of cursor) {
+        if (signal.aborted) return;
+        take(stored as Stored);
+      }
+    }
+    try {
+      await Promise.race([takeAll(), untilAborted(signal)]);
+    } catch (error) {
+      throw storageErrorOf(label, error);
+    } finally {
+      // Not waited for: the server may sit on the last question until its time is over.
+      cursor.close().catch(ignore);
+    }
+  }
+
+  return {
+    topology,
+    version,
+    command,
+    find: (query) =>
+      withinDeadline(query.label, operationTimeoutMs, async (signal) => {
+        return (await openCursor(query, signal).toArray()) as never[];
+      }),
+    scan: (query, take) =>
+      withinDeadline(query.label, operationTimeoutMs, async (signal) => {
+        for await (const stored of openCursor(query, signal)) {
+          if (!take(stored as never)) return;
+        }
+      }),
+    tail,
+    hello: () =>
+      withinDeadline("storage.hello", operationTimeoutMs, (signal) =>
+        client.db("admin").command({ hello: 1 }, { signal }),
+      ),
+    close: () => client.close(),
+  };
+}

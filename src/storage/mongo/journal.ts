@@ -1,0 +1,325 @@
+/**
+ * The collection `journal`: one document per commit, insert-only. The key carries shard, stream and
+ * revision; it is unique, and that alone decides which of two writers has a revision.
+ */
+import { Binary } from "mongodb";
+import {
+  type Revision,
+  type StreamName,
+  streamNameOf,
+  type TimeMs,
+} from "../../core/shared/ids.ts";
+import {
+  type AppendOutcome,
+  type CommitPage,
+  type JournalStore,
+  StorageError,
+  type StoredCommit,
+  type StreamPoint,
+  type TimedPoint,
+} from "../../engine/ports.ts";
+import { commitKey, paddedRevision, shardOf } from "../../engine/stream-name.ts";
+import { inCommands, inCounts } from "./batches.ts";
+import { type CollectionDefinition, idIndexName } from "./collection.ts";
+import { beforeAll, type MongoConnection, writeConcerns } from "./connection.ts";
+import { isContentRefused, isDuplicateKey, requireWrites, type WriteReply } from "./errors.ts";
+import type { ServerLife } from "./server-life.ts";
+
+const timeIndexName = "at_1__id_1";
+
+/** See the header of this file. */
+export const journalCollection: CollectionDefinition = {
+  name: "journal",
+  indexes: [
+    {
+      name: timeIndexName,
+      key: { at: 1, _id: 1 },
+      serves: "pointsSince: which commits were made since a time, read from the index alone",
+    },
+  ],
+};
+
+/** One commit as a document. */
+interface JournalDocument {
+  readonly _id: string;
+  readonly stream: string;
+  readonly revision: bigint;
+  readonly at: Date;
+  readonly commitId: string;
+  readonly commands: string;
+  readonly events: string;
+  readonly hash: Binary;
+  readonly formatVersion: number;
+}
+
+/** What the time index alone tells of a commit. */
+type PointDocument = Pick<JournalDocument, "_id" | "at">;
+type KeyDocument = Pick<JournalDocument, "_id">;
+
+const documentBytesMax = 16 * 1024 * 1024;
+/** Keys, times, hash and names around the texts of a commit, rounded up. */
+const envelopeBytes = 4 * 1024;
+const readBytesMax = 16 * 1024 * 1024;
+/** Ranges or keys that one query may name. */
+const pointsPerQueryMax = 100;
+const streamsPerShardMax = 1_000;
+const pointProbesAtOnce = 16;
+
+/** Sorts right after the colon that ends a stream's name in a key. */
+const afterColon = ";";
+
+/** Every revision of a stream after the given one. */
+function rangeAfter(point: StreamPoint): { readonly $gt: string; readonly $lt: string } {
+  const prefix = `${shardOf(point.stream)}:${point.stream}`;
+  return {
+    $gt: `${prefix}:${paddedRevision(point.revision)}`,
+    $lt: `${prefix}${afterColon}`,
+  };
+}
+
+/** The stream that a key belongs to, without the shard in front and the revision behind. */
+function streamOfKey(key: string): StreamName {
+  return streamNameOf(key.slice(key.indexOf(":") + 1, key.lastIndexOf(":")));
+}
+
+function revisionOfKey(key: string): Revision {
+  return Number(key.slice(key.lastIndexOf(":") + 1));
+}
+
+function pointOfKey(key: string): StreamPoint {
+  return { stream: streamOfKey(key), revision: revisionOfKey(key) };
+}
+
+function commitToDocument(commit: StoredCommit): JournalDocument {
+  return {
+    _id: commitKey(commit.stream, commit.revision),
+    stream: commit.stream,
+    revision: BigInt(commit.revision),
+    at: new Date(commit.at),
+    commitId: commit.commitId,
+    commands: commit.commandsText,
+    events: commit.eventsText,
+    hash: new Binary(commit.hash),
+    formatVersion: commit.formatVersion,
+  };
+}
+
+/** Throws `corrupt` when the document says another place than its key. */
+function commitFromDocument(document: JournalDocument): StoredCommit {
+  const revision = Number(document.revision);
+  if (!document._id.endsWith(`:${document.stream}:${paddedRevision(revision)}`)) {
+    throw new StorageError("corrupt", `the commit ${document._id} belongs to another place`);
+  }
+  return {
+    stream: streamNameOf(document.stream),
+    revision,
+    at: document.at.getTime(),
+    commitId: document.commitId,
+    commandsText: document.commands,
+    eventsText: document.events,
+    // A copy: the bytes read are a window on the whole answer of the server.
+    hash: Uint8Array.from(document.hash.buffer),
+    formatVersion: document.formatVersion,
+  };
+}
+
+function commitBytes(commit: StoredCommit): number {
+  return (
+    Buffer.byteLength(commit.commandsText) + Buffer.byteLength(commit.eventsText) + envelopeBytes
+  );
+}
+
+function outcomeOf(error: { readonly index: number; readonly code: number }): AppendOutcome {
+  if (isDuplicateKey(error)) return "taken";
+  return "rejected";
+}
+
+/** The journal of one connection. */
+export function makeMongoJournal(connection: MongoConnection, life: ServerLife): JournalStore {
+  const collection = journalCollection.name;
+  const isStandalone = connection.topology === "standalone";
+
+  /** Inserts commits that fit one command and notes the outcomes at their places. */
+  async function insertBatch(
+    commits: readonly StoredCommit[],
+    timeoutMs: number,
+  ): Promise<readonly AppendOutcome[]> {
+    const label = "journal.append";
+    const body = {
+      insert: collection,
+      documents: commits.map(commitToDocument),
+      ordered: false,
+      writeConcern: writeConcerns.durable,
+    };
+    const reply = await connection.command<WriteReply>(label, body, timeoutMs);
+    requireWrites(label, reply, (error) => isDuplicateKey(error) || isContentRefused(error));
+    const outcomes = commits.map((): AppendOutcome => "stored");
+    for (const error of reply.writeErrors ?? []) outcomes[error.index] = outcomeOf(error);
+    return outcomes;
+  }
+
+  async function append(
+    commits: readonly StoredCommit[],
+    timeoutMs: number,
+  ): Promise<readonly AppendOutcome[]> {
+    const outcomes = new Map<StoredCommit, AppendOutcome>();
+    const sendable = commits.filter((commit) => commitBytes(commit) <= documentBytesMax);
+    for (const batch of inCommands(sendable, commitBytes)) {
+      const answered = await insertBatch(batch, timeoutMs);
+      for (const [index, commit] of batch.entries()) {
+        outcomes.set(commit, answered[index] ?? "rejected");
+      }
+    }
+    return commits.map((commit) => outcomes.get(commit) ?? "rejected");
+  }
+
+  /** Reads on into `page` until its byte budget is used up; false when it is. */
+  async function readRanges(
+    points: readonly StreamPoint[],
+    page: StoredCommit[],
+    budget: { bytes: number },
+  ): Promise<boolean> {
+    let isWithin = true;
+    const query = {
+      label: "journal.readAfter",
+      collection,
+      filter: { $or: points.map((point) => ({ _id: rangeAfter(point) })) },
+      sort: { _id: 1 },
+      hint: idIndexName,
+    } as const;
+    await connection.scan<JournalDocument>(query, (document) => {
+      const commit = commitFromDocument(document);
+      budget.bytes -= commitBytes(commit);
+      isWithin = budget.bytes >= 0 || page.length === 0;
+      if (isWithin) page.push(commit);
+      return isWithin;
+    });
+    return isWithin;
+  }
+
+  async function readAfter(points: readonly StreamPoint[]): Promise<CommitPage> {
+    const page: StoredCommit[] = [];
+    const budget = { bytes: readBytesMax };
+    for (const some of inCounts(points, pointsPerQueryMax)) {
+      if (!(await readRanges(some, page, budget))) return { commits: page, complete: false };
+    }
+    return { commits: page, complete: true };
+  }
+
+  async function readAt(points: readonly StreamPoint[]): Promise<readonly StoredCommit[]> {
+    const commits: StoredCommit[] = [];
+    for (const some of inCounts(points, pointsPerQueryMax)) {
+      const found = await connection.find<JournalDocument>({
+        label: "journal.readAt",
+        collection,
+        filter: { _id: { $in: some.map((point) => commitKey(point.stream, point.revision)) } },
+      });
+      commits.push(...found.map(commitFromDocument));
+    }
+    return commits;
+  }
+
+  async function probeLocally(points: readonly StreamPoint[]): Promise<readonly StreamPoint[]> {
+    const found: StreamPoint[] = [];
+    for (const some of inCounts(points, pointsPerQueryMax)) {
+      const documents = await connection.find<KeyDocument>({
+        label: "journal.probe",
+        collection,
+        filter: { _id: { $in: some.map((point) => commitKey(point.stream, point.revision)) } },
+        projection: { _id: 1 },
+      });
+      found.push(...documents.map((document) => pointOfKey(document._id)));
+    }
+    return found;
+  }
+
+  /** Linearizable reads are promised for one document each, found by a unique key. */
+  async function isThere(point: StreamPoint): Promise<boolean> {
+    const documents = await connection.find<KeyDocument>({
+      label: "journal.probe",
+      collection,
+      filter: { _id: commitKey(point.stream, point.revision) },
+      projection: { _id: 1 },
+      limit: 1,
+      readConcern: "linearizable",
+    });
+    return documents.length > 0;
+  }
+
+  async function probeEach(points: readonly StreamPoint[]): Promise<readonly StreamPoint[]> {
+    const found: StreamPoint[] = [];
+    for (const some of inCounts(points, pointProbesAtOnce)) {
+      const answers = await Promise.all(some.map(isThere));
+      found.push(...some.filter((_, index) => answers[index] === true));
+    }
+    return found;
+  }
+
+  async function pointsSince(
+    since: TimeMs,
+    limit: number,
+    after?: TimedPoint,
+  ): Promise<readonly TimedPoint[]> {
+    const start = after !== undefined && after.at >= since ? after : undefined;
+    const startKey = start === undefined ? undefined : commitKey(start.stream, start.revision);
+    const documents = await connection.find<PointDocument>({
+      label: "journal.pointsSince",
+      collection,
+      filter: {},
+      projection: { _id: 1, at: 1 },
+      sort: { at: 1, _id: 1 },
+      hint: timeIndexName,
+      min: { at: new Date(start?.at ?? since), _id: startKey ?? beforeAll },
+      limit: limit + 1,
+    });
+    return documents
+      .filter((document) => document._id !== startKey)
+      .slice(0, limit)
+      .map((document) => ({ ...pointOfKey(document._id), at: document.at.getTime() }));
+  }
+
+  /** Jumps from stream to stream; more than one per shard is next to impossible. */
+  async function streamsOfShard(shard: string): Promise<readonly StreamName[]> {
+    const streams: StreamName[] = [];
+    let from = `${shard}:`;
+    while (streams.length < streamsPerShardMax) {
+      const [next] = await connection.find<KeyDocument>({
+        label: "journal.streamsOfShard",
+        collection,
+        filter: { _id: { $gt: from, $lt: `${shard}${afterColon}` } },
+        projection: { _id: 1 },
+        sort: { _id: 1 },
+        limit: 1,
+      });
+      if (next === undefined) break;
+      const stream = streamOfKey(next._id);
+      streams.push(stream);
+      from = `${shard}:${stream}${afterColon}`;
+    }
+    return streams;
+  }
+
+  async function headOf(stream: StreamName): Promise<Revision> {
+    const [head] = await connection.find<KeyDocument>({
+      label: "journal.headOf",
+      collection,
+      filter: { _id: rangeAfter({ stream, revision: 0 }) },
+      projection: { _id: 1 },
+      sort: { _id: -1 },
+      limit: 1,
+    });
+    return head === undefined ? 0 : revisionOfKey(head._id);
+  }
+
+  return {
+    append,
+    readAfter,
+    readAt,
+    probe: isStandalone ? probeLocally : probeEach,
+    readsAreDurable: !isStandalone,
+    barrier: life.barrier,
+    pointsSince,
+    streamsOfShard,
+    headOf,
+  };
+}

@@ -1,0 +1,201 @@
+/**
+ * The collection `leases`: one register per executor incarnation, timed by the database's clock
+ * alone (`$$NOW`), updated in place. `lapsed` is for good: renewals and lapses meet in one document,
+ * and whichever comes first there has decided.
+ *
+ * A lapsed register stays for thirty days after all its streams know, so that a holder that wakes
+ * up late is told; after that it is told the same because there is no register.
+ */
+import type { LeaseRow, LeaseStore } from "../../engine/ports.ts";
+import type { CollectionDefinition } from "./collection.ts";
+import { type MongoConnection, writeConcerns } from "./connection.ts";
+import { requireWriteConcern, requireWrites, type WriteReply } from "./errors.ts";
+
+const expiryIndexName = "expiresAt_1";
+const unsettledIndexName = "unsettledSince_1";
+const settledSecondsMax = 30 * 24 * 60 * 60;
+
+/** See the header of this file. */
+export const leaseCollection: CollectionDefinition = {
+  name: "leases",
+  indexes: [
+    {
+      name: expiryIndexName,
+      key: { expiresAt: 1 },
+      partialFilter: { state: "live" },
+      serves: "overdue: live registers whose time is over, longest first",
+    },
+    {
+      name: unsettledIndexName,
+      key: { unsettledSince: 1 },
+      partialFilter: { unsettledSince: { $exists: true } },
+      serves: "unsettled: lapsed registers whose streams may not all know, oldest first",
+    },
+    {
+      name: "settledAt_1",
+      key: { settledAt: 1 },
+      expireAfterSeconds: settledSecondsMax,
+      serves: "the removal of registers that everybody knows to be lapsed",
+    },
+  ],
+};
+
+/** One register as a document. */
+interface LeaseDocument {
+  readonly _id: string;
+  readonly state: "live" | "lapsed";
+  readonly ttlMs: number;
+  readonly renewedAt: Date;
+  readonly expiresAt: Date;
+  /** Set by the lapse, gone once every stream knows of it. */
+  readonly unsettledSince?: Date;
+  readonly settledAt?: Date;
+}
+
+/** The members of the answer to `update` that are read. */
+interface UpdateReply extends WriteReply {
+  readonly n: number;
+}
+
+/** The members of the answer to `findAndModify` that are read. */
+interface ModifyReply extends WriteReply {
+  readonly value: LeaseDocument | null;
+}
+
+/** Settings of an update pipeline that lapse a register. */
+const lapseStage = { $set: { state: "lapsed", unsettledSince: "$$NOW" } } as const;
+
+/** Settings of an update pipeline that renew a register with the TTL it has by then. */
+const renewStage = {
+  $set: { renewedAt: "$$NOW", expiresAt: { $add: ["$$NOW", "$ttlMs"] } },
+} as const;
+
+function rowFromDocument(document: LeaseDocument): LeaseRow {
+  return {
+    holder: document._id,
+    state: document.state,
+    ttlMs: document.ttlMs,
+    renewedAt: document.renewedAt.getTime(),
+  };
+}
+
+/** A value, or what the register has when it is lapsed. */
+function unlessLapsed(field: string, value: unknown): unknown {
+  return { $cond: [{ $eq: ["$state", "lapsed"] }, `$${field}`, value] };
+}
+
+/** The registers of one connection. */
+export function makeMongoLeases(connection: MongoConnection): LeaseStore {
+  const collection = leaseCollection.name;
+
+  async function update(
+    label: string,
+    filter: Readonly<Record<string, unknown>>,
+    pipeline: readonly unknown[],
+    writeConcern: (typeof writeConcerns)[keyof typeof writeConcerns],
+  ): Promise<number> {
+    const reply = await connection.command<UpdateReply>(label, {
+      update: collection,
+      updates: [{ q: filter, u: pipeline, multi: false }],
+      writeConcern,
+    });
+    requireWrites(label, reply);
+    return reply.n;
+  }
+
+  async function open(holder: string, ttlMs: number): Promise<"live" | "lapsed"> {
+    const label = "leases.open";
+    const reply = await connection.command<ModifyReply>(label, {
+      findAndModify: collection,
+      query: { _id: holder },
+      update: [
+        {
+          $set: {
+            state: { $ifNull: ["$state", "live"] },
+            ttlMs: unlessLapsed("ttlMs", ttlMs),
+            renewedAt: unlessLapsed("renewedAt", "$$NOW"),
+            expiresAt: unlessLapsed("expiresAt", { $add: ["$$NOW", ttlMs] }),
+          },
+        },
+      ],
+      upsert: true,
+      new: true,
+      writeConcern: writeConcerns.durable,
+    });
+    requireWriteConcern(label, reply);
+    return reply.value?.state === "live" ? "live" : "lapsed";
+  }
+
+  async function findIn(
+    label: string,
+    filter: Readonly<Record<string, unknown>>,
+    order: { readonly sort: Readonly<Record<string, 1>>; readonly hint: string } | undefined,
+    limit: number | undefined,
+  ): Promise<readonly LeaseDocument[]> {
+    return await connection.find<LeaseDocument>({
+      label,
+      collection,
+      filter,
+      ...order,
+      ...(limit === undefined ? {} : { limit }),
+    });
+  }
+
+  async function renew(holders: readonly string[]): Promise<readonly string[]> {
+    if (holders.length === 0) return [];
+    const label = "leases.renew";
+    const reply = await connection.command<UpdateReply>(label, {
+      update: collection,
+      updates: [{ q: { _id: { $in: holders }, state: "live" }, u: [renewStage], multi: true }],
+      writeConcern: writeConcerns.replicated,
+    });
+    requireWrites(label, reply);
+    if (reply.n === new Set(holders).size) return [];
+    const filter = { _id: { $in: holders }, state: "live" };
+    const live = await findIn("leases.stillLive", filter, undefined, undefined);
+    const liveHolders = new Set(live.map((document) => document._id));
+    return holders.filter((holder) => !liveHolders.has(holder));
+  }
+
+  async function lapse(holder: string): Promise<boolean> {
+    const filter = {
+      _id: holder,
+      state: "live",
+      $expr: { $lt: ["$expiresAt", "$$NOW"] },
+    };
+    return (await update("leases.lapse", filter, [lapseStage], writeConcerns.durable)) === 1;
+  }
+
+  async function overdue(limit: number): Promise<readonly LeaseRow[]> {
+    const filter = { state: "live", $expr: { $lt: ["$expiresAt", "$$NOW"] } };
+    const order = { sort: { expiresAt: 1 }, hint: expiryIndexName } as const;
+    return (await findIn("leases.overdue", filter, order, limit)).map(rowFromDocument);
+  }
+
+  async function unsettled(limit: number): Promise<readonly LeaseRow[]> {
+    const filter = { unsettledSince: { $exists: true } };
+    const order = { sort: { unsettledSince: 1 }, hint: unsettledIndexName } as const;
+    return (await findIn("leases.unsettled", filter, order, limit)).map(rowFromDocument);
+  }
+
+  return {
+    open,
+    renew,
+    lapse,
+    close: async (holder) => {
+      const filter = { _id: holder, state: "live" };
+      await update("leases.close", filter, [lapseStage], writeConcerns.durable);
+    },
+    overdue,
+    unsettled,
+    settle: async (holder) => {
+      const pipeline = [{ $set: { settledAt: "$$NOW" } }, { $unset: "unsettledSince" }];
+      const filter = { _id: holder, unsettledSince: { $exists: true } };
+      await update("leases.settle", filter, pipeline, writeConcerns.replicated);
+    },
+    get: async (holder) => {
+      const [document] = await findIn("leases.get", { _id: holder }, undefined, undefined);
+      return document === undefined ? undefined : rowFromDocument(document);
+    },
+  };
+}

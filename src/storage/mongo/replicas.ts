@@ -1,0 +1,89 @@
+/** The collection `replicas`: one register per running server, timed by the database's clock. */
+import { type ReplicaRow, type ReplicaStore, StorageError } from "../../engine/ports.ts";
+import type { CollectionDefinition } from "./collection.ts";
+import { type MongoConnection, writeConcerns } from "./connection.ts";
+import { requireWriteConcern, requireWrites, type WriteReply } from "./errors.ts";
+
+/** See the header of this file. Rows are few and read all at once. */
+export const replicaCollection: CollectionDefinition = { name: "replicas", indexes: [] };
+
+/** One register as a document. */
+interface ReplicaDocument {
+  readonly _id: string;
+  readonly address: string;
+  readonly version: string;
+  readonly startedAt: Date;
+  readonly heartbeatAt: Date;
+  readonly lowWatermark: Date;
+}
+
+/** The members of the answer to `findAndModify` that are read. */
+interface ModifyReply extends WriteReply {
+  readonly value: ReplicaDocument | null;
+}
+
+const replicasMax = 1_000;
+
+function rowFromDocument(document: ReplicaDocument): ReplicaRow {
+  return {
+    replicaId: document._id,
+    address: document.address,
+    version: document.version,
+    startedAt: document.startedAt.getTime(),
+    heartbeatAt: document.heartbeatAt.getTime(),
+    lowWatermark: document.lowWatermark.getTime(),
+  };
+}
+
+/** The registers of one connection. */
+export function makeMongoReplicas(connection: MongoConnection): ReplicaStore {
+  const collection = replicaCollection.name;
+
+  async function heartbeat(row: Omit<ReplicaRow, "heartbeatAt">): Promise<number> {
+    const label = "replicas.heartbeat";
+    const reply = await connection.command<ModifyReply>(label, {
+      findAndModify: collection,
+      query: { _id: row.replicaId },
+      update: [
+        {
+          $set: {
+            address: { $literal: row.address },
+            version: { $literal: row.version },
+            startedAt: new Date(row.startedAt),
+            lowWatermark: new Date(row.lowWatermark),
+            heartbeatAt: "$$NOW",
+          },
+        },
+      ],
+      upsert: true,
+      new: true,
+      writeConcern: writeConcerns.replicated,
+    });
+    requireWriteConcern(label, reply);
+    if (reply.value === null) throw new StorageError("unavailable", `${label}: nothing written`);
+    return reply.value.heartbeatAt.getTime();
+  }
+
+  async function list(): Promise<readonly ReplicaRow[]> {
+    const documents = await connection.find<ReplicaDocument>({
+      label: "replicas.list",
+      collection,
+      filter: {},
+      sort: { _id: 1 },
+      limit: replicasMax,
+    });
+    return documents.map(rowFromDocument);
+  }
+
+  async function remove(replicaId: string): Promise<void> {
+    const label = "replicas.remove";
+    const reply = await connection.command<WriteReply>(label, {
+      delete: collection,
+      deletes: [{ q: { _id: replicaId }, limit: 1 }],
+      writeConcern: writeConcerns.replicated,
+    });
+    requireWrites(label, reply);
+  }
+
+  return { heartbeat, list, remove };
+}

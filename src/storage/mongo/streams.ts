@@ -1,0 +1,239 @@
+/**
+ * The collection `streams`: one row per stream, rebuilt from the journal at any time. Rows are
+ * replaced as a whole and only by a higher revision, so that writers may come in any order.
+ */
+import { type StreamName, streamNameOf } from "../../core/shared/ids.ts";
+import type { StreamQuery, StreamRow, ViewStore } from "../../engine/ports.ts";
+import { inCommands, inCounts } from "./batches.ts";
+import type { CollectionDefinition } from "./collection.ts";
+import { type MongoConnection, writeConcerns } from "./connection.ts";
+import { isDuplicateKey, requireWrites, type WriteReply } from "./errors.ts";
+
+const listIndexName = "kind_1_namespace_1_id_1";
+const labelIndexName = "kind_1_namespace_1_labels_1_id_1";
+const runnableIndexName = "kind_1_namespace_1_pool_1_runnableSince_1";
+const dueIndexName = "dueAt_1";
+const holderIndexName = "holder_1";
+
+/** See the header of this file. */
+export const streamCollection: CollectionDefinition = {
+  name: "streams",
+  indexes: [
+    {
+      name: listIndexName,
+      key: { kind: 1, namespace: 1, id: 1 },
+      serves: "list: a page of a namespace's rows by id",
+    },
+    {
+      name: labelIndexName,
+      key: { kind: 1, namespace: 1, labels: 1, id: 1 },
+      serves: "list: a page of the rows that carry a label",
+    },
+    {
+      name: runnableIndexName,
+      key: { kind: 1, namespace: 1, pool: 1, runnableSince: 1 },
+      partialFilter: { runnableSince: { $exists: true } },
+      serves: "runnable: rows of a pool with work for an executor, oldest first",
+    },
+    {
+      name: dueIndexName,
+      key: { dueAt: 1 },
+      partialFilter: { dueAt: { $exists: true } },
+      serves: "due: rows whose timer has run out, earliest first",
+    },
+    {
+      name: holderIndexName,
+      key: { holder: 1 },
+      partialFilter: { holder: { $exists: true } },
+      serves: "heldBy: rows whose lease an executor incarnation has",
+    },
+  ],
+};
+
+/** One label, so that names and values are never field names or parts of one text. */
+interface LabelDocument {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** One row as a document. */
+interface StreamDocument {
+  readonly _id: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly id: string;
+  readonly revision: bigint;
+  readonly at: Date;
+  readonly state: string;
+  readonly labels: readonly LabelDocument[];
+  readonly pool?: string;
+  readonly runnableSince?: Date;
+  readonly dueAt?: Date;
+  readonly holder?: string;
+  readonly gone: boolean;
+  readonly facts: string;
+}
+
+const streamsPerQueryMax = 1_000;
+const envelopeBytes = 4 * 1024;
+
+function labelsToDocuments(labels: Readonly<Record<string, string>>): readonly LabelDocument[] {
+  return Object.entries(labels).map(([name, value]) => ({ name, value }));
+}
+
+function rowToDocument(row: StreamRow): StreamDocument {
+  const { pool, runnableSince, dueAt, holder } = row;
+  return {
+    _id: row.stream,
+    kind: row.kind,
+    namespace: row.namespace,
+    id: row.id,
+    revision: BigInt(row.revision),
+    at: new Date(row.at),
+    state: row.state,
+    labels: labelsToDocuments(row.labels),
+    gone: row.gone,
+    facts: row.factsText,
+    ...(pool === undefined ? {} : { pool }),
+    ...(runnableSince === undefined ? {} : { runnableSince: new Date(runnableSince) }),
+    ...(dueAt === undefined ? {} : { dueAt: new Date(dueAt) }),
+    ...(holder === undefined ? {} : { holder }),
+  };
+}
+
+function rowFromDocument(document: StreamDocument): StreamRow {
+  const { pool, runnableSince, dueAt, holder } = document;
+  return {
+    stream: streamNameOf(document._id),
+    kind: document.kind,
+    namespace: document.namespace,
+    id: document.id,
+    revision: Number(document.revision),
+    at: document.at.getTime(),
+    state: document.state,
+    labels: Object.fromEntries(document.labels.map(({ name, value }) => [name, value])),
+    gone: document.gone,
+    factsText: document.facts,
+    ...(pool === undefined ? {} : { pool }),
+    ...(runnableSince === undefined ? {} : { runnableSince: runnableSince.getTime() }),
+    ...(dueAt === undefined ? {} : { dueAt: dueAt.getTime() }),
+    ...(holder === undefined ? {} : { holder }),
+  };
+}
+
+function rowBytes(row: StreamRow): number {
+  const labelBytes = Object.entries(row.labels).reduce(
+    (sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value) + 32,
+    0,
+  );
+  return Buffer.byteLength(row.factsText) + labelBytes + envelopeBytes;
+}
+
+/** The filter of a list, in the form that the chosen index serves. */
+function filterOf(query: StreamQuery): Readonly<Record<string, unknown>> {
+  const { states, pool, runnableAt, afterId } = query;
+  const labels = labelsToDocuments(query.labels ?? {});
+  return {
+    kind: query.kind,
+    namespace: query.namespace,
+    ...(afterId === undefined ? {} : { id: { $gt: afterId } }),
+    ...(labels.length === 0 ? {} : { labels: { $all: labels } }),
+    ...(query.includeGone ? {} : { gone: false }),
+    ...(states === undefined ? {} : { state: { $in: states } }),
+    ...(pool === undefined ? {} : { pool }),
+    ...(runnableAt === undefined ? {} : { runnableSince: { $lte: new Date(runnableAt) } }),
+  };
+}
+
+/** The views of one connection. */
+export function makeMongoViews(connection: MongoConnection): ViewStore {
+  const collection = streamCollection.name;
+
+  /** A row that is newer already fails the filter, and then the insert fails on its key. */
+  async function upsert(rows: readonly StreamRow[]): Promise<void> {
+    const label = "views.upsert";
+    for (const batch of inCommands(rows, rowBytes)) {
+      const updates = batch.map((row) => ({
+        q: { _id: row.stream, revision: { $lt: BigInt(row.revision) } },
+        u: rowToDocument(row),
+        upsert: true,
+      }));
+      const reply = await connection.command<WriteReply>(label, {
+        update: collection,
+        updates,
+        ordered: false,
+        writeConcern: writeConcerns.durable,
+      });
+      requireWrites(label, reply, isDuplicateKey);
+    }
+  }
+
+  async function list(query: StreamQuery): Promise<readonly StreamRow[]> {
+    const hasLabels = Object.keys(query.labels ?? {}).length > 0;
+    const documents = await connection.find<StreamDocument>({
+      label: "views.list",
+      collection,
+      filter: filterOf(query),
+      sort: { id: 1 },
+      hint: hasLabels ? labelIndexName : listIndexName,
+      limit: query.limit,
+    });
+    return documents.map(rowFromDocument);
+  }
+
+  async function get(streams: readonly StreamName[]): Promise<readonly StreamRow[]> {
+    const rows: StreamRow[] = [];
+    for (const some of inCounts(streams, streamsPerQueryMax)) {
+      const documents = await connection.find<StreamDocument>({
+        label: "views.get",
+        collection,
+        filter: { _id: { $in: some } },
+      });
+      rows.push(...documents.map(rowFromDocument));
+    }
+    return rows;
+  }
+
+  async function runnable(
+    kind: string,
+    namespace: string,
+    pool: string,
+    at: number,
+    limit: number,
+  ): Promise<readonly StreamRow[]> {
+    const documents = await connection.find<StreamDocument>({
+      label: "views.runnable",
+      collection,
+      filter: { kind, namespace, pool, runnableSince: { $lte: new Date(at) } },
+      sort: { runnableSince: 1 },
+      hint: runnableIndexName,
+      limit,
+    });
+    return documents.map(rowFromDocument);
+  }
+
+  async function due(at: number, limit: number): Promise<readonly StreamRow[]> {
+    const documents = await connection.find<StreamDocument>({
+      label: "views.due",
+      collection,
+      filter: { dueAt: { $lte: new Date(at) } },
+      sort: { dueAt: 1 },
+      hint: dueIndexName,
+      limit,
+    });
+    return documents.map(rowFromDocument);
+  }
+
+  async function heldBy(holder: string, limit: number): Promise<readonly StreamRow[]> {
+    const documents = await connection.find<StreamDocument>({
+      label: "views.heldBy",
+      collection,
+      filter: { holder },
+      hint: holderIndexName,
+      limit,
+    });
+    return documents.map(rowFromDocument);
+  }
+
+  return { upsert, list, get, runnable, due, heldBy };
+}
