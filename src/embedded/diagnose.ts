@@ -4,6 +4,7 @@ import { access, constants, readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { delimiter, join, resolve } from "node:path";
 import { z } from "zod";
+import { debianKeyring } from "./debian-packages.ts";
 import {
   type HostPaths,
   hostPathsIn,
@@ -13,7 +14,7 @@ import {
   socketPathInside,
 } from "./host-files.ts";
 import { type PlatformSupport, platformSupport, readPlatformFacts, waysOut } from "./platform.ts";
-import { debianKeyring, isPrivateGlibcCached, privateGlibcIn } from "./private-glibc.ts";
+import { isPrivateGlibcCached, privateGlibcIn } from "./private-glibc.ts";
 
 /** One fact about the embedded database on this machine. */
 export interface EmbeddedCheck {

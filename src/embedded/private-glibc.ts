@@ -1,9 +1,7 @@
 // A newer glibc for one child process, on a Debian that is too old for the engine.
 //
-// The three library packages of a newer Debian release are fetched by the machine's own apt, from
-// the machine's own mirror, through its own proxy, checked against its own Debian keyring, and are
-// only unpacked into a cache folder: no root, nothing of the system is changed, and no other
-// process ever sees these libraries, because they are named on the child's command line.
+// The libraries of a newer Debian release are unpacked into a cache folder of the user. No other
+// process ever sees them, because they are named on the child's command line alone.
 //
 // The cache is filled in a folder of its own and put in place by one rename, so a reader sees all
 // or nothing and any number of processes may fill at once. A marker file makes the others wait for
@@ -14,18 +12,17 @@ import { access, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/pro
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
+import { unpackDebianPackages } from "./debian-packages.ts";
 import { EmbeddedError } from "./embedded-error.ts";
 import { type Machine, waysOut } from "./platform.ts";
 
 const run = promisify(execFile);
 
 const debianRelease = "trixie";
-/** The keys a fetched package must be signed with; part of every Debian. */
-export const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const libraryPackages = ["libc6", "libstdc++6", "libgcc-s1"] as const;
-const commandTimeoutMs = 180_000;
 const markerAgeMaxMs = 300_000;
 const markerPollMs = 200;
+const tryOutTimeoutMs = 30_000;
 
 /** A glibc to run a child under: `<loaderPath> --library-path <libraryDirectory> <program>`. */
 export interface PrivateGlibc {
@@ -91,7 +88,7 @@ function glibcInRoot(root: string, machine: Machine): PrivateGlibc {
   return { libraryDirectory, loaderPath: join(libraryDirectory, machine.loaderName) };
 }
 
-/** True when this process set the marker; false when somebody else's fill ended or got stale. */
+/** True once this process has set the marker; false when another process's fill ended well. */
 async function markOrWait(
   markerPath: string,
   glibc: PrivateGlibc,
@@ -103,13 +100,13 @@ async function markOrWait(
       await writeFile(markerPath, `${process.pid}\n`, { flag: "wx" });
       return true;
     } catch (error) {
-      const ageMs = await ageOf(markerPath);
-      if (ageMs === undefined && !(await doesExist(join(markerPath, "..")))) {
+      if (!isAlreadyThere(error)) {
         throw error;
       }
-      if (ageMs !== undefined && ageMs > markerAgeMaxMs) {
-        await rm(markerPath, { force: true });
-      }
+    }
+    const ageMs = await ageOf(markerPath);
+    if (ageMs !== undefined && ageMs > markerAgeMaxMs) {
+      await rm(markerPath, { force: true });
     }
     if (await isPrivateGlibcCached(glibc)) {
       return false;
@@ -131,12 +128,15 @@ async function fill(place: string, options: PrivateGlibcOptions): Promise<void> 
       "this machine's glibc is too old for the embedded MongoDB; fetching a newer one for it " +
         `alone from the Debian mirror (about 15 MB, once) into ${options.cacheDirectory}`,
     );
-    const mirror = await findMirror(options);
-    const debs = await download(workshop, mirror, options);
     const root = join(workshop, "root");
-    for (const deb of debs) {
-      await run("dpkg", ["-x", deb, root], runOptions(options));
-    }
+    await unpackDebianPackages({
+      packages: libraryPackages,
+      release: debianRelease,
+      architecture: machine.debianArchitecture,
+      workshop,
+      root,
+      environment: options.environment,
+    });
     await tryOut(glibcInRoot(root, machine), options);
     await putInPlace(root, place);
     onProgress("the newer glibc is ready");
@@ -145,114 +145,10 @@ async function fill(place: string, options: PrivateGlibcOptions): Promise<void> 
   }
 }
 
-/** The mirror this machine takes its own Debian release from, as apt itself understands it. */
-async function findMirror(options: PrivateGlibcOptions): Promise<string> {
-  const { stdout } = await run(
-    "apt-get",
-    ["indextargets", "--format", "$(COMPONENT) $(RELEASE) $(REPO_URI)", "Created-By: Packages"],
-    runOptions(options),
-  );
-  const mirror = chooseMirror(stdout);
-  if (mirror === undefined) {
-    throw new Error("apt is not configured with a Debian mirror");
-  }
-  return mirror;
-}
-
-/**
- * Picks the mirror out of lines `<component> <release> <address>`: one that serves the component
- * main of a whole release (security and update suites live elsewhere), by preference one whose
- * address names Debian, because other publishers use Debian's release names too.
- */
-export function chooseMirror(lines: string): string | undefined {
-  const addresses: string[] = [];
-  for (const line of lines.split("\n")) {
-    const [component, release, address] = line.trim().split(" ");
-    const isWholeRelease = /^[a-z]+$/.test(release ?? "");
-    if (component === "main" && isWholeRelease && address !== undefined) {
-      addresses.push(address);
-    }
-  }
-  return addresses.find((address) => address.includes("debian")) ?? addresses[0];
-}
-
-async function download(
-  workshop: string,
-  mirror: string,
-  options: PrivateGlibcOptions,
-): Promise<string[]> {
-  const debsDirectory = join(workshop, "debs");
-  for (const directory of ["lists/partial", "archives/partial", "debs", "root"]) {
-    await mkdir(join(workshop, directory), { recursive: true });
-  }
-  const configurationPath = join(workshop, "apt.conf");
-  await writeFile(join(workshop, "status"), "");
-  await writeFile(join(workshop, "debian.sources"), aptSources(mirror, options.machine));
-  await writeFile(configurationPath, aptConfiguration(workshop, options.machine));
-  const inDebs = { ...runOptions(options), cwd: debsDirectory };
-  await run("apt-get", ["-c", configurationPath, "-q", "update"], inDebs);
-  await run("apt-get", ["-c", configurationPath, "-q", "download", ...libraryPackages], inDebs);
-  const names = (await readdir(debsDirectory)).filter((name) => name.endsWith(".deb"));
-  if (names.length !== libraryPackages.length) {
-    throw new Error(`apt-get download left ${names.length} packages: ${names.join(", ")}`);
-  }
-  return names.map((name) => join(debsDirectory, name));
-}
-
-function aptSources(mirror: string, machine: Machine): string {
-  return [
-    "Types: deb",
-    `URIs: ${mirror}`,
-    `Suites: ${debianRelease}`,
-    "Components: main",
-    `Architectures: ${machine.debianArchitecture}`,
-    "Languages: none",
-    "Targets: Packages",
-    `Signed-By: ${debianKeyring}`,
-    "",
-  ].join("\n");
-}
-
-/**
- * Read by apt after the machine's own configuration, whose proxy and download settings stay in
- * force. Hooks are cleared, because they act on the system; every place apt writes to is ours.
- */
-function aptConfiguration(workshop: string, machine: Machine): string {
-  const settings: Readonly<Record<string, string>> = {
-    "APT::Architecture": machine.debianArchitecture,
-    "APT::Default-Release": "",
-    "APT::Sandbox::User": "root", // as root apt would become a user that cannot enter the cache
-    "Dir::Etc::SourceList": join(workshop, "debian.sources"),
-    "Dir::Etc::SourceParts": "/dev/null",
-    "Dir::Etc::Preferences": "/dev/null",
-    "Dir::Etc::PreferencesParts": "/dev/null",
-    "Dir::State": workshop,
-    "Dir::State::lists": join(workshop, "lists"),
-    "Dir::State::status": join(workshop, "status"),
-    "Dir::Cache": workshop,
-    "Dir::Cache::archives": join(workshop, "archives"),
-    "Acquire::AllowInsecureRepositories": "false",
-    "Acquire::Retries": "2",
-  };
-  const cleared = [
-    "APT::Architectures",
-    "APT::Update::Pre-Invoke",
-    "APT::Update::Post-Invoke",
-    "APT::Update::Post-Invoke-Success",
-    "DPkg::Pre-Invoke",
-    "DPkg::Post-Invoke",
-  ];
-  const lines = cleared.map((name) => `#clear ${name};`);
-  for (const [name, value] of Object.entries(settings)) {
-    lines.push(`${name} "${value}";`);
-  }
-  return `${lines.join("\n")}\n`;
-}
-
 async function tryOut(glibc: PrivateGlibc, options: PrivateGlibcOptions): Promise<void> {
   const { loaderPath, libraryDirectory } = glibc;
   const commandLine = ["--library-path", libraryDirectory, options.nodePath, "--version"];
-  await run(loaderPath, commandLine, runOptions(options));
+  await run(loaderPath, commandLine, { env: { ...options.environment }, timeout: tryOutTimeoutMs });
 }
 
 async function putInPlace(root: string, place: string): Promise<void> {
@@ -279,12 +175,8 @@ async function removeLeftovers(cacheDirectory: string, folder: string): Promise<
   }
 }
 
-function runOptions(options: PrivateGlibcOptions) {
-  return {
-    env: { ...options.environment, LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" },
-    timeout: commandTimeoutMs,
-    maxBuffer: 4 * 1024 * 1024,
-  };
+function isAlreadyThere(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EEXIST";
 }
 
 function doesExist(path: string): Promise<boolean> {
