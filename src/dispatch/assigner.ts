@@ -2,7 +2,7 @@
 import type { StreamName } from "../core/shared/ids.ts";
 import { RefusedError } from "../core/shared/refusal.ts";
 import type { EngineObserver } from "../engine/observer.ts";
-import type { RuntimeStreams } from "./dispatcher.ts";
+import type { RuntimeStreams } from "./runtime-streams.ts";
 import type { Session } from "./session.ts";
 
 /** Most of what one run may contain. */

@@ -1,13 +1,13 @@
 /**
  * Matches runnable runtimes with attached executors.
  *
- * D1  Executors are told only what committed events say; a start is decided by the runtime's stream.
- * D2  Work is found by local commits, by signals of other replicas, and by a poll of the views; each
- *     alone would do, the faster ones only save time.
+ * D1  Executors are told only what committed events say; a start is decided by the runtime's
+ *     stream.
+ * D2  Work is found by local commits, by signals of other replicas, and by a poll of the views;
+ *     each alone would do, the faster ones only save time.
  * D3  A runtime without an attached executor costs nothing here.
  * D4  A runtime goes to its last executor when that one has a free slot, else to whoever has.
  */
-import type { RuntimeCommand, RuntimeReply } from "../core/runtime/commands.ts";
 import type { RuntimeEvent } from "../core/runtime/events.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
 import type { StreamSummary } from "../core/shared/aggregate.ts";
@@ -16,9 +16,7 @@ import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineObserver } from "../engine/observer.ts";
 import type { Clock, Storage, StreamRow } from "../engine/ports.ts";
-import type { FoldedCommit } from "../engine/stream-fold.ts";
 import { parseStreamName } from "../engine/stream-name.ts";
-import type { Streams } from "../engine/streams.ts";
 import { makeAssigner } from "./assigner.ts";
 import { assignmentOf } from "./assignment.ts";
 import { makeDueTimers } from "./due-timers.ts";
@@ -28,12 +26,8 @@ import { noticesOf } from "./notices.ts";
 import type { Payloads } from "./payloads.ts";
 import { makePools } from "./pools.ts";
 import { makeRenewals, type Renewals } from "./renewals.ts";
+import type { RuntimeCommit, RuntimeStreams } from "./runtime-streams.ts";
 import { holderKey, makeSession, type Session, type SessionTerms, tell } from "./session.ts";
-
-/** Streams of runtimes. */
-export type RuntimeStreams = Streams<RuntimeState, RuntimeCommand, RuntimeEvent, RuntimeReply>;
-
-type RuntimeCommit = FoldedCommit<RuntimeState, RuntimeEvent>;
 
 const POLL_MS = 1000;
 const STREAMS_MAX = 1000;
@@ -273,7 +267,7 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   async function poll(): Promise<void> {
-    for (const session of [...sessions.values()]) {
+    for (const session of sessions.values()) {
       const { target, polls } = session.terms;
       if (target.kind === "runtimes") rematch(session);
       const isAway = clock.monotonicMs() - session.seenMs > POLLER_IDLE_MS;
@@ -296,7 +290,10 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   const timers = makeDueTimers({
-    ...{ views: storage.views, clock, time, observer },
+    views: storage.views,
+    clock,
+    time,
+    observer,
     tick: async (stream) => {
       const { acknowledgeTimeoutMs } = options;
       const command = { type: "tick" as const, acknowledgeTimeoutMs };
@@ -305,7 +302,11 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
   });
 
   const sweeper = makeLeaseSweeper({
-    ...{ leases: storage.leases, views: storage.views, clock, observer, lapse },
+    leases: storage.leases,
+    views: storage.views,
+    clock,
+    observer,
+    lapse,
     nowMs: time.nowMs,
     steadyForMs: membership.steadyForMs,
     onLapsed: (holder) => {
@@ -332,7 +333,7 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
       stopped = true;
       timers.stop();
       sweeper.stop();
-      for (const session of [...sessions.values()]) {
+      for (const session of sessions.values()) {
         tell(session, { type: "close_stream", reason: "server_draining" });
         close(session);
       }

@@ -1,6 +1,6 @@
 /**
- * Timers of streams: a local one for each stream seen here, and a sweep of the views for the others.
- * The tick is an ordinary command, so it does not matter how many replicas send it.
+ * Timers of streams: a local one for each stream seen here, and a sweep of the views for the
+ * others. The tick is an ordinary command, so it does not matter how many replicas send it.
  */
 import type { StreamName, TimeMs } from "../core/shared/ids.ts";
 import type { DatabaseTime } from "../engine/database-time.ts";

@@ -1,8 +1,8 @@
 /**
  * Ends leases of executors that stopped renewing, in two steps: the register lapses for good (which
- * settles the race with renewals in one document), then each stream held under it is told, again and
- * again until none is left. Nothing expires before database and process were steady for one full
- * time to live, so an outage or a pause costs no healthy executor its lease.
+ * settles the race with renewals in one document), then each stream held under it is told, again
+ * and again until none is left. Nothing expires before database and process were steady for one
+ * full time to live, so an outage or a pause costs no healthy executor its lease.
  */
 import type { EngineObserver } from "../engine/observer.ts";
 import type { Clock, LeaseRow, LeaseStore, StreamRow, ViewStore } from "../engine/ports.ts";

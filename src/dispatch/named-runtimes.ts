@@ -5,7 +5,7 @@ import type { StreamName } from "../core/shared/ids.ts";
 import type { Clock } from "../engine/ports.ts";
 import type { DatabaseTime } from "../engine/database-time.ts";
 import type { Assigner } from "./assigner.ts";
-import type { RuntimeStreams } from "./dispatcher.ts";
+import type { RuntimeStreams } from "./runtime-streams.ts";
 import { freeSlots, type Session, tell } from "./session.ts";
 
 const WAKE_MAX_MS = 1000;

@@ -1,6 +1,6 @@
 /**
- * Translates committed events of a runtime into what its executor is told. Pure: from a commit's events
- * and the states around it.
+ * Translates committed events of a runtime into what its executor is told. Pure: from a commit's
+ * events and the states around it.
  */
 import type { RuntimeEvent } from "../core/runtime/events.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
@@ -39,7 +39,7 @@ export function noticesOf(
   const messages: ExecutorMessage[] = [];
   const control = CONTROLS[event.type];
   if (control !== undefined) {
-    const reason = "reason" in event && event.reason !== undefined ? event.reason : undefined;
+    const reason = "reason" in event ? event.reason : undefined;
     messages.push({
       type: "control",
       runtimeId,

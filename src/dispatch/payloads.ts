@@ -3,6 +3,7 @@
  * that admitted them, with a small cache of what was committed lately.
  */
 import type { InputId, StreamName } from "../core/shared/ids.ts";
+import type { Json } from "../core/shared/json.ts";
 import type { RuntimeEvent } from "../core/runtime/events.ts";
 import type { Input } from "../core/runtime/input.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
@@ -27,7 +28,7 @@ export interface Payloads {
 /** Makes the payload reader of a process. */
 export function makePayloads(
   journal: Pick<JournalStore, "readAt">,
-  eventFromJson: (json: never) => RuntimeEvent | "unknown",
+  eventFromJson: (json: Json) => RuntimeEvent | "unknown",
 ): Payloads {
   const cache = new Map<string, { readonly input: Input; readonly bytes: number }>();
   let cacheBytes = 0;
@@ -63,7 +64,7 @@ export function makePayloads(
     const points = [...revisions].map((revision) => ({ stream, revision }));
     for (const commit of await journal.readAt(points)) {
       for (const json of decodeCommit(commit).events) {
-        const event = eventFromJson(json as never);
+        const event = eventFromJson(json);
         if (event === "unknown" || event.type !== "input_admitted") continue;
         if (wanted.has(event.input.inputId)) found.set(event.input.inputId, event.input);
       }

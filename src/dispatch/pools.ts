@@ -9,7 +9,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { Clock, ViewStore } from "../engine/ports.ts";
 import { parseStreamName } from "../engine/stream-name.ts";
 import type { Assigner } from "./assigner.ts";
-import type { RuntimeStreams } from "./dispatcher.ts";
+import type { RuntimeStreams } from "./runtime-streams.ts";
 import { makeReadyQueue, type ReadyQueue } from "./ready-queue.ts";
 import { freeSlots, holderKey, type Session } from "./session.ts";
 
@@ -169,7 +169,7 @@ export function makePools(options: PoolsOptions): Pools {
       if (pool) matchPool(pool);
     },
     poll: async () => {
-      for (const pool of [...pools.values()]) if (hasRoom(pool)) await pollPool(pool);
+      for (const pool of pools.values()) if (hasRoom(pool)) await pollPool(pool);
     },
     queued: () => [...pools.values()].reduce((sum, pool) => sum + pool.queue.size(), 0),
   };

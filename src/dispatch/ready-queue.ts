@@ -1,6 +1,6 @@
 /**
- * Runtimes with work, oldest first, per pool. Bounded: what does not fit is found again by the poll of
- * the views. Entries are hints: whether a run starts is decided by the stream's own commit.
+ * Runtimes with work, oldest first, per pool. Bounded: what does not fit is found again by the
+ * poll of the views. Entries are hints: whether a run starts is decided by the stream's own commit.
  */
 import type { StreamName, TimeMs } from "../core/shared/ids.ts";
 import { emptyOrderedMap, type OrderedMap } from "../core/shared/ordered-map.ts";
@@ -52,7 +52,10 @@ export function makeReadyQueue(): ReadyQueue {
       remove(oldest);
       return oldest;
     },
-    nextDueMs: () => since.get(order.get(order.minKey() ?? "") ?? ("" as StreamName)),
+    nextDueMs: () => {
+      const oldest = order.get(order.minKey() ?? "");
+      return oldest === undefined ? undefined : since.get(oldest);
+    },
     size: () => since.size,
   };
 }

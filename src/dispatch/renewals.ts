@@ -1,6 +1,6 @@
 /**
- * Renews liveness registers: all renewals that arrive within a tenth of a second share one bulk write,
- * however many runtimes the executors hold.
+ * Renews liveness registers: all renewals that arrive within a tenth of a second share one bulk
+ * write, however many runtimes the executors hold.
  */
 import type { Clock, LeaseStore } from "../engine/ports.ts";
 

@@ -1,6 +1,6 @@
 /**
- * One executor incarnation as this replica knows it: what it serves, what it holds, and the mailbox of
- * messages for it. A stream drains the mailbox as it fills; a poll takes what is there.
+ * One executor incarnation as this replica knows it: what it serves, what it holds, and the
+ * mailbox of messages for it. A stream drains the mailbox as it fills; a poll takes what is there.
  */
 import type {
   ExecutorId,

@@ -23,7 +23,7 @@ function unavailable(stream: string): Refusal {
 function unknown(stream: string): Refusal {
   return refusalOf(
     "OUTCOME_UNKNOWN",
-    "The database did not answer in time; the call may still take effect: read before you repeat it",
+    "The database did not answer in time; the call may still take effect: read, then repeat",
     { stream },
   );
 }
@@ -31,6 +31,8 @@ function unknown(stream: string): Refusal {
 /** The entries with work, watched for calls that wait too long. */
 export interface AnswerTimeouts {
   readonly watch: (entry: ActiveEntry, active: boolean) => void;
+  /** True while no stream has work. */
+  readonly isIdle: () => boolean;
   readonly stop: () => void;
 }
 
@@ -61,6 +63,7 @@ export function makeAnswerTimeouts(clock: Clock, answerTimeoutMs: number): Answe
       if (isActive) active.add(entry);
       else active.delete(entry);
     },
+    isIdle: () => active.size === 0,
     stop: () => {
       stopped = true;
     },

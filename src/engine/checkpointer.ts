@@ -1,18 +1,14 @@
 /**
- * Moves terminal facts out of folded states and stores the folds. The order is always: records up to
- * S durable, then the checkpoint at S, then the state forgets them; so a cold load never misses a key.
+ * Moves terminal facts out of folded states and stores the folds. The order is always: records up
+ * to S durable, then the checkpoint at S, then the state forgets them; so a cold load never misses
+ * a key.
  */
+import { checkpointOf } from "./checkpoint-codec.ts";
 import type { Committer } from "./committer.ts";
 import type { EngineObserver } from "./observer.ts";
 import type { CheckpointStore, RecordStore } from "./ports.ts";
 import type { StreamEntry } from "./stream-entry.ts";
-import {
-  checkpointOf,
-  filterWith,
-  foldBytes,
-  forgetRecords,
-  type StreamFold,
-} from "./stream-fold.ts";
+import { filterWith, foldBytes, forgetRecords, type StreamFold } from "./stream-fold.ts";
 
 const COMMITS_PER_CHECKPOINT = 500;
 const BYTES_PER_CHECKPOINT = 4 * 1024 * 1024;

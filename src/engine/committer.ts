@@ -3,8 +3,8 @@
  *
  * C1  Reads, listeners, views and dispatch see committed state only.
  * C2  A batch is decided when the commit before it is acknowledged: one level of speculation.
- * C3  Every reply of a batch, also its dedups and refusals, is released by the commit it rests on, or,
- *     where the batch causes none, after the head was confirmed.
+ * C3  Every reply of a batch, also its dedups and refusals, is released by the commit it rests on,
+ *     or, where the batch causes none, after the head was confirmed.
  * C4  If a commit fails, everything derived from it is dropped with the speculation.
  * C5  The fold of an entry holds durable commits only.
  */
@@ -22,6 +22,7 @@ import type { JournalWriter } from "./journal-writer.ts";
 import type { Loader } from "./loader.ts";
 import type { EngineObserver } from "./observer.ts";
 import type { Clock, Entropy, RecordStore, StoredCommit } from "./ports.ts";
+import { recordBody } from "./record-codec.ts";
 import { releaseVerdicts } from "./release.ts";
 import type { PendingCommand, StreamEntry } from "./stream-entry.ts";
 import { filterKey, foldCommit, type FoldedCommit, foldRequests } from "./stream-fold.ts";
@@ -99,12 +100,12 @@ export function makeCommitter(options: CommitterOptions): Committer {
 
   function advance<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
-    commit: FoldedCommit<State, Event>,
+    folded: FoldedCommit<State, Event>,
   ): void {
-    entry.fold = commit.after;
+    entry.fold = folded.after;
     entry.commitsSinceCheckpoint += 1;
-    entry.bytesSinceCheckpoint += commitBytes(commit.stored);
-    options.onFolded(entry, commit);
+    entry.bytesSinceCheckpoint += commitBytes(folded.stored);
+    options.onFolded(entry, folded);
   }
 
   async function catchUp<State, Command, Event, Reply>(
@@ -141,7 +142,7 @@ export function makeCommitter(options: CommitterOptions): Committer {
     return batch.filter((pending) => pending.status !== "settled");
   }
 
-  /** Commands stay in `pending` until settled, so that timeouts find them; this drops settled ones. */
+  /** Commands stay in `pending` until they are settled, so that timeouts find them. */
   function dropSettled<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
     count: number,
@@ -167,7 +168,7 @@ export function makeCommitter(options: CommitterOptions): Committer {
     const found = new Map<string, JsonObject>();
     for (const [recordClass, lookups] of wanted) {
       for (const row of await options.records.find(entry.stream, recordClass, [...lookups])) {
-        const body = JSON.parse(row.bodyText) as JsonObject;
+        const body = recordBody(row);
         for (const lookup of row.lookups) found.set(filterKey(recordClass, lookup), body);
       }
     }
@@ -183,7 +184,7 @@ export function makeCommitter(options: CommitterOptions): Committer {
   }
 
   /** Writes a decided batch; false when another replica took the revision. */
-  async function commit<State, Command, Event, Reply>(
+  async function write<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
     decided: DecidedBatch<State, Event, Reply>,
     at: number,
@@ -225,11 +226,11 @@ export function makeCommitter(options: CommitterOptions): Committer {
     return { stored, commands, events, before, after };
   }
 
-  async function isMine(entry: ActiveEntry, commit: StoredCommit): Promise<boolean> {
+  async function isMine(entry: ActiveEntry, mine: StoredCommit): Promise<boolean> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const landed = await options.readAt(entry.stream, commit.revision);
-        return landed.commitId === commit.commitId;
+        const landed = await options.readAt(entry.stream, mine.revision);
+        return landed.commitId === mine.commitId;
       } catch (error) {
         observer.backgroundFailed("read of a taken revision", error);
         await delay(clock, backoffMs(CONFLICT_BACKOFF, attempt, entropy));
@@ -281,7 +282,7 @@ export function makeCommitter(options: CommitterOptions): Committer {
       }
       for (const pending of batch) pending.status = "in_flight";
       releaseEarly(entry, batch, decided, at);
-      const committed = await commit(entry, decided, at);
+      const committed = await write(entry, decided, at);
       if (committed) {
         advance(entry, committed);
         await releaseVerdicts(entry, batch, decided, committed, options.readAt);

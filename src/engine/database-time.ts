@@ -1,6 +1,6 @@
 /**
- * The time that commits carry: the database's clock, carried forward by this process's monotonic clock
- * between synchronizations, so that a step of the own wall clock changes nothing.
+ * The time that commits carry: the database's clock, carried forward by this process's monotonic
+ * clock between synchronizations, so that a step of the own wall clock changes nothing.
  */
 import type { TimeMs } from "../core/shared/ids.ts";
 import type { Clock } from "./ports.ts";

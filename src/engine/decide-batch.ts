@@ -1,6 +1,6 @@
 /**
- * Decides the waiting commands of one stream, in order, on the speculative state, and packs what they
- * cause into one commit. Pure but for the ids and random numbers that it is given.
+ * Decides the waiting commands of one stream, in order, on the speculative state, and packs what
+ * they cause into one commit. Pure but for the ids and random numbers that it is given.
  */
 import type { DecideContext, Decision, FoundRecords } from "../core/shared/aggregate.ts";
 import type { TimeMs } from "../core/shared/ids.ts";
@@ -79,8 +79,8 @@ function revisionMismatch(
   pendingEvents: number,
   expected: number | undefined,
 ): Refusal | undefined {
-  if (expected === undefined || (expected === fold.revision && pendingEvents === 0))
-    return undefined;
+  const isMet = expected === fold.revision && pendingEvents === 0;
+  if (expected === undefined || isMet) return undefined;
   return refusalOf(
     "REVISION_MISMATCH",
     "The stream has moved since it was read; read it again and decide anew",

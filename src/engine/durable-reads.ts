@@ -1,7 +1,7 @@
 /**
- * Reading the journal so that what was read cannot vanish. On a standalone server a commit of another
- * replica is visible before it is journaled and a crash can take it back; so a barrier write follows
- * the read, and the token of the database's life must be the same before and after.
+ * Reading the journal so that what was read cannot vanish. On a standalone server a commit of
+ * another replica is visible before it is journaled and a crash can take it back; so a barrier
+ * write follows the read, and the token of the database's life must be the same before and after.
  */
 import type { CommitPage, JournalStore, StreamPoint } from "./ports.ts";
 

@@ -1,67 +1,33 @@
 /**
- * Composes the machinery of one replica and hands out the streams of each aggregate. A process has one
- * engine; several engines may share one storage (that is what replicas are).
+ * Composes the machinery of one replica and hands out the streams of each aggregate. A process has
+ * one engine; several engines may share one storage (that is what replicas are).
  */
 import type { Aggregate } from "../core/shared/aggregate.ts";
 import type { StreamName, TimeMs } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import { makeAnswerTimeouts } from "./answer-timeouts.ts";
+import { delay } from "./backoff.ts";
 import { type Checkpointer, makeCheckpointer } from "./checkpointer.ts";
-import { type Committer, makeCommitter } from "./committer.ts";
+import { type CommitterOptions, makeCommitter } from "./committer.ts";
 import { type DatabaseTime, makeDatabaseTime } from "./database-time.ts";
-import { makeDurableReads, type DurableReads } from "./durable-reads.ts";
-import { makeProber, type Prober } from "./freshness.ts";
+import { makeDurableReads } from "./durable-reads.ts";
+import { makeProber } from "./freshness.ts";
 import { type JournalWriter, makeJournalWriter } from "./journal-writer.ts";
-import { type ListenedStreams, makeListenedStreams } from "./listened-streams.ts";
-import { type Loader, makeLoader } from "./loader.ts";
+import { makeListenedStreams } from "./listened-streams.ts";
+import { makeLoader } from "./loader.ts";
 import { makeMembership, type Membership } from "./membership.ts";
+import type { EngineOptions, EngineParts } from "./engine-parts.ts";
 import type { EngineObserver } from "./observer.ts";
-import type { Clock, Entropy, Storage, StoredCommit } from "./ports.ts";
+import type { Clock, Storage } from "./ports.ts";
+import { makeRepair, type Repair } from "./repair.ts";
 import { makeSignalRelay, type SignalRelay } from "./signal-relay.ts";
-import { makeStreamCache, type StreamCache } from "./stream-cache.ts";
-import type { StreamEntry } from "./stream-entry.ts";
-import { foldBytes, type FoldedCommit } from "./stream-fold.ts";
+import { type CacheBudget, makeCacheBudget } from "./stream-cache.ts";
+import type { AdvanceListener } from "./stream-entry.ts";
+import { foldBytes } from "./stream-fold.ts";
 import { makeStreams } from "./stream-access.ts";
+import { parseStreamName } from "./stream-name.ts";
 import type { Streams } from "./streams.ts";
 import { makeViewBacklog, type ViewBacklog } from "./view-backlog.ts";
-
-/** Configuration of an engine. */
-export interface EngineOptions {
-  readonly storage: Storage;
-  readonly clock: Clock;
-  readonly entropy: Entropy;
-  readonly observer: EngineObserver;
-  readonly replicaId: string;
-  /** Where this replica listens, for people. */
-  readonly address: string;
-  readonly version: string;
-  readonly cacheBytesMax: number;
-  /** How long a call waits for its commit before it is answered without it. */
-  readonly answerTimeoutMs: number;
-}
-
-/** Hears every commit folded here, own or foreign, of all streams of one aggregate. */
-export type AdvanceListener<State, Event> = (
-  stream: StreamName,
-  commit: FoldedCommit<State, Event>,
-) => void;
-
-/** The machinery shared by all aggregates of a process. */
-export interface EngineParts {
-  readonly options: EngineOptions;
-  readonly time: DatabaseTime;
-  readonly cache: StreamCache;
-  readonly loader: Loader;
-  readonly committer: Committer;
-  readonly checkpointer: Checkpointer;
-  readonly prober: Prober;
-  readonly reads: DurableReads;
-  readonly listened: ListenedStreams;
-  readonly views: ViewBacklog;
-  readonly readAt: (stream: StreamName, revision: number) => Promise<StoredCommit>;
-  /** True once `stop` was called: nothing new is taken. */
-  readonly isStopping: () => boolean;
-}
 
 /** One replica's engine. */
 export interface Engine {
@@ -79,13 +45,15 @@ export interface Engine {
   readonly relay: Pick<SignalRelay, "tellRunnable">;
   readonly writer: Pick<JournalWriter, "backlog" | "isFailing">;
   readonly views: Pick<ViewBacklog, "flush" | "size" | "oldestMs">;
-  readonly cache: Pick<StreamCache, "stats">;
+  readonly cache: Pick<CacheBudget, "stats">;
+  readonly repair: Pick<Repair, "pass">;
   /** Registers who hears of streams that became runnable at other replicas. */
   readonly onRunnableElsewhere: (listener: (streams: readonly StreamName[]) => void) => void;
 }
 
 const WATERMARK_SLACK_MS = 2000;
 const STOP_WAIT_MS = 10_000;
+const STOP_LOOK_MS = 10;
 
 function makeReadAt(storage: Storage): EngineParts["readAt"] {
   return async (stream, revision) => {
@@ -100,6 +68,38 @@ function makeReadAt(storage: Storage): EngineParts["readAt"] {
   };
 }
 
+/** What happens after every commit folded here, own or foreign. */
+function makeOnFolded(
+  budget: CacheBudget,
+  views: ViewBacklog,
+  observer: EngineObserver,
+  considerCheckpoint: Checkpointer["consider"],
+): CommitterOptions["onFolded"] {
+  /** A listener that throws costs itself, not the stream. */
+  function hear(listener: () => void): void {
+    try {
+      listener();
+    } catch (error) {
+      observer.backgroundFailed("listener", error);
+    }
+  }
+
+  return (entry, commit) => {
+    const bytesBefore = entry.bytes;
+    entry.bytes = foldBytes(entry.aggregate, commit.after);
+    budget.resized(bytesBefore, entry.bytes);
+    views.touch(entry, commit.stored.at);
+    considerCheckpoint(entry);
+    hear(() => entry.onAdvance?.(entry.stream, commit));
+    for (const listener of entry.listeners ?? []) hear(() => listener(commit));
+  };
+}
+
+async function waitUntil(clock: Clock, limitMs: number, isDone: () => boolean): Promise<void> {
+  const deadlineMs = clock.monotonicMs() + limitMs;
+  while (!isDone() && clock.monotonicMs() < deadlineMs) await delay(clock, STOP_LOOK_MS);
+}
+
 /** Makes an engine; nothing runs before `start` but timers that find nothing to do. */
 export function makeEngine(options: EngineOptions): Engine {
   const { storage, clock, entropy, observer } = options;
@@ -107,7 +107,7 @@ export function makeEngine(options: EngineOptions): Engine {
   const time = makeDatabaseTime(clock);
   const reads = makeDurableReads(journal);
   const prober = makeProber(journal);
-  const cache = makeStreamCache(options.cacheBytesMax);
+  const budget = makeCacheBudget(options.cacheBytesMax);
   const views = makeViewBacklog(storage.views, clock, observer);
   const timeouts = makeAnswerTimeouts(clock, options.answerTimeoutMs);
   const listened = makeListenedStreams(prober, observer);
@@ -120,7 +120,14 @@ export function makeEngine(options: EngineOptions): Engine {
   const { replicaId, address, version } = options;
   const { replicas } = storage;
   const membership = makeMembership({
-    ...{ replicas, clock, time, observer, replicaId, address, version, lowWatermark },
+    replicas,
+    clock,
+    time,
+    observer,
+    replicaId,
+    address,
+    version,
+    lowWatermark,
   });
   const relay = makeSignalRelay({
     signals: storage.signals,
@@ -133,32 +140,18 @@ export function makeEngine(options: EngineOptions): Engine {
     onRunnable: (streams) => onRunnable(streams),
   });
   const writer = makeJournalWriter({ journal, clock, entropy, observer, onStored: relay.tell });
-  const advanceListeners = new Map<string, AdvanceListener<never, never>[]>();
-
-  function onFolded<State, Command, Event, Reply>(
-    entry: StreamEntry<State, Command, Event, Reply>,
-    commit: FoldedCommit<State, Event>,
-  ): void {
-    const bytesBefore = entry.bytes;
-    entry.bytes = foldBytes(entry.aggregate, commit.after);
-    cache.resized(bytesBefore, entry.bytes);
-    views.touch(entry, commit.stored.at);
-    checkpointer.consider(entry);
-    const all = (advanceListeners.get(entry.aggregate.kind) ?? []) as unknown as readonly ((
-      stream: StreamName,
-      commit: FoldedCommit<State, Event>,
-    ) => void)[];
-    try {
-      for (const listener of all) listener(entry.stream, commit);
-      for (const listener of entry.listeners ?? []) listener(commit);
-    } catch (error) {
-      observer.backgroundFailed("listener", error);
-    }
-  }
 
   const committer = makeCommitter({
-    ...{ writer, reads, readAt, prober, loader, records: storage.records },
-    ...{ clock, entropy, observer, onFolded },
+    writer,
+    reads,
+    readAt,
+    prober,
+    loader,
+    records: storage.records,
+    clock,
+    entropy,
+    observer,
+    onFolded: makeOnFolded(budget, views, observer, (entry) => checkpointer.consider(entry)),
     nowMs: time.nowMs,
     pressure: views.pressure,
     onActive: timeouts.watch,
@@ -170,22 +163,45 @@ export function makeEngine(options: EngineOptions): Engine {
     observer,
   });
   const parts: EngineParts = {
-    ...{ options, time, cache, loader, committer, checkpointer, prober, reads, listened, views },
+    options,
+    time,
+    budget,
+    loader,
+    committer,
+    prober,
+    reads,
+    listened,
+    views,
     readAt,
     isStopping: () => stopping,
   };
 
+  const reprojections = new Map<string, (stream: StreamName) => Promise<void>>();
+  const repair = makeRepair({
+    journal,
+    views: storage.views,
+    clock,
+    time,
+    membership,
+    observer,
+    replicaId,
+    reproject: async (stream) => {
+      const reproject = reprojections.get(parseStreamName(stream)?.kind ?? "");
+      await reproject?.(stream);
+      return reproject !== undefined;
+    },
+  });
+
   async function start(): Promise<void> {
     await membership.join();
     await relay.start();
+    repair.start();
   }
 
   async function stop(): Promise<void> {
     stopping = true;
-    const deadlineMs = clock.monotonicMs() + STOP_WAIT_MS;
-    while (writer.backlog().commits > 0 && clock.monotonicMs() < deadlineMs) {
-      await new Promise<void>((resolve) => clock.after(10, resolve));
-    }
+    repair.stop();
+    await waitUntil(clock, STOP_WAIT_MS, timeouts.isIdle);
     writer.stop();
     views.stop();
     timeouts.stop();
@@ -196,10 +212,9 @@ export function makeEngine(options: EngineOptions): Engine {
 
   return {
     streamsOf: (aggregate, onAdvance) => {
-      const listeners = advanceListeners.get(aggregate.kind) ?? [];
-      if (onAdvance) listeners.push(onAdvance as unknown as AdvanceListener<never, never>);
-      advanceListeners.set(aggregate.kind, listeners);
-      return makeStreams(parts, aggregate);
+      const streams = makeStreams(parts, aggregate, onAdvance);
+      reprojections.set(aggregate.kind, streams.reproject);
+      return streams;
     },
     start,
     stop,
@@ -208,7 +223,8 @@ export function makeEngine(options: EngineOptions): Engine {
     relay,
     writer,
     views,
-    cache,
+    cache: budget,
+    repair,
     onRunnableElsewhere: (listener) => {
       onRunnable = listener;
     },

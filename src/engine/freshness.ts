@@ -1,7 +1,7 @@
 /**
  * The freshness rule: an answer that rests on no commit of its own is given only after the head of
- * the stream was confirmed. One probe per tick serves all streams; a request joins only a probe that
- * starts after the request arrived.
+ * the stream was confirmed. One probe per tick serves all streams; a request joins only a probe
+ * that starts after the request arrived.
  */
 import type { JournalStore, StreamPoint } from "./ports.ts";
 

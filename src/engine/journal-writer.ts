@@ -2,8 +2,8 @@
  * Writes commits of all streams of this process in shared batches.
  *
  * Owns: the queues of commits to be written and the writes in flight. It answers only outcomes that
- * are certain. A batch whose outcome is unknown is sent again, the identical bytes, until it is known:
- * a revision is never given to other content while the first may still land.
+ * are certain. A batch whose outcome is unknown is sent again, the identical bytes, until it is
+ * known: a revision is never given to other content while the first may still land.
  * A batch leaves when a slot is free, without a timer, so batches grow under load.
  */
 import { backoffMs, delay } from "./backoff.ts";

@@ -1,10 +1,8 @@
 /**
- * A growing Bloom filter over keys that a folded state has forgotten: "not in the filter" is certain
- * and costs no lookup. A chain of filters, each twice as large as the one before; at 14 bits and 9
- * probes per key one in a thousand new keys costs a needless lookup per filter.
+ * A growing Bloom filter over keys that a folded state has forgotten: "not in the filter" is
+ * certain and costs no lookup. A chain of filters, each twice as large as the one before; at 14
+ * bits and 9 probes per key one in a thousand new keys costs a needless lookup per filter.
  */
-import type { Json } from "../core/shared/json.ts";
-
 const FIRST_CAPACITY = 1024;
 const BITS_PER_KEY = 14;
 const PROBES = 9;
@@ -86,25 +84,4 @@ export function withKeys(filter: KeyFilter, keys: Iterable<string>): KeyFilter {
 /** Heap bytes of a filter. */
 export function keyFilterBytes(filter: KeyFilter): number {
   return filter.links.reduce((sum, link) => sum + link.bits.length, 0);
-}
-
-/** JSON form, for checkpoints. */
-export function keyFilterToJson(filter: KeyFilter): Json {
-  return filter.links.map((link) => ({
-    capacity: link.capacity,
-    count: link.count,
-    bits: Buffer.from(link.bits).toString("base64"),
-  }));
-}
-
-/** The inverse of `keyFilterToJson`. */
-export function keyFilterFromJson(json: Json): KeyFilter {
-  const links = json as readonly { capacity: number; count: number; bits: string }[];
-  return {
-    links: links.map((link) => ({
-      capacity: link.capacity,
-      count: link.count,
-      bits: new Uint8Array(Buffer.from(link.bits, "base64")),
-    })),
-  };
 }

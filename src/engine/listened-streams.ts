@@ -1,6 +1,7 @@
 /**
- * Streams that somebody in this process listens to, by shard: those are caught up when other replicas
- * move them. The catching up itself is a closure per stream, so that types stay with their aggregate.
+ * Streams that somebody in this process listens to, by shard: those are caught up when other
+ * replicas move them. The catching up itself is a closure per stream, so that types stay with
+ * their aggregate.
  */
 import type { Revision, StreamName } from "../core/shared/ids.ts";
 import type { EngineObserver } from "./observer.ts";
@@ -32,6 +33,12 @@ export interface ListenedStreams {
   readonly probeAll: () => Promise<void>;
 }
 
+function takeAgain(listened: Listened): boolean {
+  const { again } = listened;
+  listened.again = false;
+  return again;
+}
+
 /** Makes the set of listened-to streams. */
 export function makeListenedStreams(prober: Prober, observer: EngineObserver): ListenedStreams {
   const byShard = new Map<string, Listened[]>();
@@ -44,10 +51,7 @@ export function makeListenedStreams(prober: Prober, observer: EngineObserver): L
     }
     listened.running = true;
     try {
-      do {
-        listened.again = false;
-        await listened.catchUp();
-      } while (listened.again);
+      for (let again = true; again; again = takeAgain(listened)) await listened.catchUp();
     } catch (error) {
       observer.backgroundFailed("catching up a listened-to stream", error);
     } finally {

@@ -1,14 +1,15 @@
 /**
- * Loads folds: the newest checkpoint and the commits after it. Loads asked for in one tick share their
- * queries; a stream is loaded once at a time.
+ * Loads folds: the newest checkpoint and the commits after it. Loads asked for in one tick share
+ * their queries; a stream is loaded once at a time.
  */
+import { foldFromCheckpoint } from "./checkpoint-codec.ts";
 import type { Aggregate } from "../core/shared/aggregate.ts";
 import type { StreamName } from "../core/shared/ids.ts";
 import { RefusedError } from "../core/shared/refusal.ts";
 import type { DurableReads } from "./durable-reads.ts";
 import type { EngineObserver } from "./observer.ts";
 import type { CheckpointStore, Clock, StoredCheckpoint, StoredCommit } from "./ports.ts";
-import { foldBytes, foldCommit, foldFromCheckpoint, initialFold } from "./stream-fold.ts";
+import { foldBytes, foldCommit, initialFold } from "./stream-fold.ts";
 import type { StreamEntry } from "./stream-entry.ts";
 
 const GROUP_MAX = 200;
@@ -107,7 +108,7 @@ export function makeLoader(options: LoaderOptions): Loader {
   function assertNoHole(job: LoadJob, commit: StoredCommit): never {
     throw new RefusedError({
       reason: "STREAM_CORRUPT",
-      message: `Revision ${job.revision() + 1} is missing from the journal; restore it from a backup`,
+      message: `Revision ${job.revision() + 1} is missing from the journal; restore a backup`,
       metadata: { stream: job.stream, revision: String(commit.revision) },
     });
   }
@@ -160,7 +161,7 @@ export function makeLoader(options: LoaderOptions): Loader {
       const job = makeJob(entry, (error) => {
         entry.loading = null;
         if (error === null) resolve();
-        else reject(error);
+        else reject(error instanceof Error ? error : new Error("load failed", { cause: error }));
       });
       waiting.push(job);
       if (waiting.length === 1) setImmediate(flush);

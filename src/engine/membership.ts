@@ -1,6 +1,7 @@
 /**
- * This replica among the others: heartbeat, database time, who else lives, and since when everything
- * has been steady (no outage, no pause of our own), which is what lease expiry waits for.
+ * This replica among the others: heartbeat, database time, who else lives, and since when
+ * everything has been steady (no outage, no pause of our own), which is what lease expiry waits
+ * for.
  */
 import type { TimeMs } from "../core/shared/ids.ts";
 import type { DatabaseTime } from "./database-time.ts";
@@ -80,7 +81,7 @@ export function makeMembership(options: MembershipOptions): Membership {
       reachable = false;
       observer.backgroundFailed("heartbeat", error);
     }
-    if (!stopped) clock.after(HEARTBEAT_MS, () => void tick());
+    clock.after(HEARTBEAT_MS, () => void tick());
   }
 
   function live(): readonly ReplicaRow[] {

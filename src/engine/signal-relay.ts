@@ -1,6 +1,6 @@
 /**
- * Hints between replicas: after each acknowledged batch the others hear which streams moved, and catch
- * up those that somebody here listens to. A lost hint costs time only: a slow poll covers it.
+ * Hints between replicas: after each acknowledged batch the others hear which streams moved, and
+ * catch up those that somebody here listens to. A lost hint costs time only: a slow poll covers it.
  */
 import type { StreamName } from "../core/shared/ids.ts";
 import type { EngineObserver } from "./observer.ts";

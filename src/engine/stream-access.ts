@@ -1,22 +1,24 @@
 /** Implements `Streams` for one aggregate over the shared parts of the engine. */
+import { foldFromCheckpoint } from "./checkpoint-codec.ts";
 import type { Aggregate } from "../core/shared/aggregate.ts";
 import type { Revision, StreamName } from "../core/shared/ids.ts";
 import type { JsonObject } from "../core/shared/json.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import { decideBatch } from "./decide-batch.ts";
-import type { EngineParts } from "./engine.ts";
+import type { EngineParts } from "./engine-parts.ts";
 import { mayContain } from "./key-filter.ts";
-import type { CommitListener, StreamEntry } from "./stream-entry.ts";
+import type { AdvanceListener, CommitListener, StreamEntry } from "./stream-entry.ts";
 import { makeStreamEntry } from "./stream-entry.ts";
 import {
   filterKey,
   foldCommit,
   type FoldedCommit,
-  foldFromCheckpoint,
   initialFold,
   type StreamFold,
 } from "./stream-fold.ts";
 import type { HistoryPage, Preview, Streams } from "./streams.ts";
+import { recordBody } from "./record-codec.ts";
+import { makeStreamCache } from "./stream-cache.ts";
 import { verifyStream } from "./verify.ts";
 
 const FRESH_TRIES_MAX = 50;
@@ -30,13 +32,15 @@ function draining(): RefusedError {
 export function makeStreams<State, Command, Event, Reply>(
   parts: EngineParts,
   aggregate: Aggregate<State, Command, Event, Reply>,
+  onAdvance: AdvanceListener<State, Event> | undefined,
 ): Streams<State, Command, Event, Reply> {
   type Entry = StreamEntry<State, Command, Event, Reply>;
-  const { options, cache, loader, committer, prober, reads, listened, views, time } = parts;
+  const { options, budget, loader, committer, prober, reads, listened, views, time } = parts;
   const { storage, clock, entropy, observer } = options;
 
+  const cache = makeStreamCache<Entry>(budget);
   const entryOf = (stream: StreamName): Entry =>
-    cache.get(stream, () => makeStreamEntry(aggregate, stream));
+    cache.get(stream, () => makeStreamEntry(aggregate, stream, onAdvance));
 
   async function known(stream: StreamName): Promise<StreamFold<State>> {
     const entry = entryOf(stream);
@@ -147,7 +151,7 @@ export function makeStreams<State, Command, Event, Reply>(
   ): Promise<JsonObject | undefined> {
     if (!mayContain(fold.forgotten, filterKey(recordClass, lookup))) return undefined;
     const [row] = await storage.records.find(stream, recordClass, [lookup]);
-    return row ? (JSON.parse(row.bodyText) as JsonObject) : undefined;
+    return row ? recordBody(row) : undefined;
   }
 
   return {
@@ -164,7 +168,7 @@ export function makeStreams<State, Command, Event, Reply>(
     },
     fresh,
     known,
-    peek: (stream) => cache.peek<State, Command, Event, Reply>(stream)?.fold ?? undefined,
+    peek: (stream) => cache.peek(stream)?.fold ?? undefined,
     preview,
     at,
     history,
@@ -175,8 +179,12 @@ export function makeStreams<State, Command, Event, Reply>(
       const rows = await storage.records.list(stream, recordClass, afterOrdinal, limit);
       return rows.map((row) => ({
         ordinal: row.ordinal,
-        body: JSON.parse(row.bodyText) as JsonObject,
+        body: recordBody(row),
       }));
+    },
+    reproject: async (stream) => {
+      const fold = await fresh(stream);
+      if (fold.revision > 0) views.touch(entryOf(stream), fold.at);
     },
     verify: (stream) => verifyStream(aggregate, stream, reads),
   };

@@ -56,6 +56,12 @@ export interface PendingCommand<State, Command, Event, Reply> {
 /** Hears every commit of a stream, in order, after it is durable. */
 export type CommitListener<State, Event> = (commit: FoldedCommit<State, Event>) => void;
 
+/** Hears every commit folded here, own or foreign, of all streams of one aggregate. */
+export type AdvanceListener<State, Event> = (
+  stream: StreamName,
+  commit: FoldedCommit<State, Event>,
+) => void;
+
 /** One stream in this process. */
 export interface StreamEntry<State, Command, Event, Reply> {
   readonly stream: StreamName;
@@ -80,6 +86,7 @@ export interface StreamEntry<State, Command, Event, Reply> {
   bytesSinceCheckpoint: number;
   checkpointing: boolean;
   listeners: Set<CommitListener<State, Event>> | null;
+  readonly onAdvance: AdvanceListener<State, Event> | undefined;
   bytes: number;
 }
 
@@ -87,6 +94,7 @@ export interface StreamEntry<State, Command, Event, Reply> {
 export function makeStreamEntry<State, Command, Event, Reply>(
   aggregate: Aggregate<State, Command, Event, Reply>,
   stream: StreamName,
+  onAdvance: AdvanceListener<State, Event> | undefined,
 ): StreamEntry<State, Command, Event, Reply> {
   const address = parseStreamName(stream);
   if (!address) throw new TypeError(`Not the name of a stream: ${stream}`);
@@ -108,6 +116,7 @@ export function makeStreamEntry<State, Command, Event, Reply>(
     bytesSinceCheckpoint: 0,
     checkpointing: false,
     listeners: null,
+    onAdvance,
     bytes: 0,
   };
 }

@@ -1,11 +1,10 @@
 /**
- * The fold of a stream: the aggregate's state with what the engine itself remembers (position, hash,
- * request ids, forgotten keys). Folding checks contiguity and the hash chain: a gap is never folded
- * over, an unknown event type or format is never skipped.
+ * The fold of a stream: the aggregate's state with what the engine itself remembers (position,
+ * hash, request ids, forgotten keys). Folding checks contiguity and the hash chain: a gap is never
+ * folded over, an unknown event type or format is never skipped.
  */
 import type { Aggregate, ForgottenRecord } from "../core/shared/aggregate.ts";
-import type { Revision, StreamName, TimeMs } from "../core/shared/ids.ts";
-import type { Json } from "../core/shared/json.ts";
+import type { Revision, TimeMs } from "../core/shared/ids.ts";
 import { emptyOrderedMap, type OrderedMap } from "../core/shared/ordered-map.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import {
@@ -16,15 +15,8 @@ import {
   GENESIS_HASH,
   sameHash,
 } from "./commit-codec.ts";
-import {
-  EMPTY_KEY_FILTER,
-  type KeyFilter,
-  keyFilterBytes,
-  keyFilterFromJson,
-  keyFilterToJson,
-  withKeys,
-} from "./key-filter.ts";
-import type { StoredCheckpoint, StoredCommit } from "./ports.ts";
+import { EMPTY_KEY_FILTER, type KeyFilter, keyFilterBytes, withKeys } from "./key-filter.ts";
+import type { StoredCommit } from "./ports.ts";
 
 const REQUESTS_MAX = 1000;
 const REQUEST_AGE_MAX_MS = 3_600_000;
@@ -197,48 +189,6 @@ export function filterKey(recordClass: string, lookup: string): string {
 export function filterWith(fold: StreamFold<unknown>, rows: readonly ForgottenRecord[]): KeyFilter {
   const keys = rows.flatMap((row) => row.lookups.map((it) => filterKey(row.recordClass, it)));
   return keys.length === 0 ? fold.forgotten : withKeys(fold.forgotten, keys);
-}
-
-/** The checkpoint of a fold. */
-export function checkpointOf<State, Command, Event, Reply>(
-  aggregate: Aggregate<State, Command, Event, Reply>,
-  stream: StreamName,
-  fold: StreamFold<State>,
-): StoredCheckpoint {
-  const stateText = JSON.stringify({
-    state: aggregate.stateToJson(fold.state),
-    requests: [...fold.requests.entries()],
-    forgotten: keyFilterToJson(fold.forgotten),
-  });
-  const { revision, at, hash } = fold;
-  return { stream, revision, foldVersion: aggregate.foldVersion, at, hash, stateText };
-}
-
-/** The fold that a checkpoint holds. */
-export function foldFromCheckpoint<State, Command, Event, Reply>(
-  aggregate: Aggregate<State, Command, Event, Reply>,
-  checkpoint: StoredCheckpoint,
-): StreamFold<State> {
-  const stored = JSON.parse(checkpoint.stateText) as {
-    readonly state: Json;
-    readonly requests: readonly (readonly [string, RequestMark])[];
-    readonly forgotten: Json;
-  };
-  let requests = emptyOrderedMap<string, RequestMark>();
-  let requestOrder = emptyOrderedMap<number, string>();
-  for (const [requestId, mark] of stored.requests) {
-    requests = requests.with(requestId, mark);
-    requestOrder = requestOrder.with(mark.serial, requestId);
-  }
-  return {
-    state: aggregate.stateFromJson(stored.state),
-    revision: checkpoint.revision,
-    at: checkpoint.at,
-    hash: checkpoint.hash,
-    requests,
-    requestOrder,
-    forgotten: keyFilterFromJson(stored.forgotten),
-  };
 }
 
 /** Heap bytes of a fold, near enough for the cache. */

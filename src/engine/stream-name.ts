@@ -1,6 +1,6 @@
 /**
- * Names and places of streams. A stream is `<kind>/<namespace>/<id>` with `/ : %` percent-encoded in
- * each component, so that no stream's name can contain another's; its shard spreads inserts.
+ * Names and places of streams. A stream is `<kind>/<namespace>/<id>` with `/ : %` percent-encoded
+ * in each component, so that no stream's name can contain another's; its shard spreads inserts.
  */
 import { hash } from "node:crypto";
 import { type Revision, type StreamName, streamNameOf } from "../core/shared/ids.ts";
