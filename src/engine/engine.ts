@@ -3,7 +3,7 @@
  * one engine; several engines may share one storage (that is what replicas are).
  */
 import type { Aggregate } from "../core/shared/aggregate.ts";
-import type { StreamName, TimeMs } from "../core/shared/ids.ts";
+import type { StreamName } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import { makeAnswerTimeouts } from "./answer-timeouts.ts";
 import { delay } from "./backoff.ts";
@@ -13,7 +13,7 @@ import { type DatabaseTime, makeDatabaseTime } from "./database-time.ts";
 import { makeDurableReads } from "./durable-reads.ts";
 import { makeProber } from "./freshness.ts";
 import { type JournalWriter, makeJournalWriter } from "./journal-writer.ts";
-import { makeListenedStreams } from "./listened-streams.ts";
+import { type ListenedStreams, makeListenedStreams } from "./listened-streams.ts";
 import { makeLoader } from "./loader.ts";
 import { makeMembership, type Membership } from "./membership.ts";
 import type { EngineOptions, EngineParts } from "./engine-parts.ts";
@@ -95,6 +95,38 @@ function makeOnFolded(
   };
 }
 
+/** This replica among the others, and the hints that go between them. */
+function makeNeighbourhood(
+  options: EngineOptions,
+  time: DatabaseTime,
+  views: ViewBacklog,
+  listened: ListenedStreams,
+  onRunnable: (streams: readonly StreamName[]) => void,
+): { readonly membership: Membership; readonly relay: SignalRelay } {
+  const { storage, clock, observer, replicaId, address, version } = options;
+  const membership = makeMembership({
+    replicas: storage.replicas,
+    clock,
+    time,
+    observer,
+    replicaId,
+    address,
+    version,
+    lowWatermark: () => (views.oldestMs() ?? time.nowMs()) - WATERMARK_SLACK_MS,
+  });
+  const relay = makeSignalRelay({
+    signals: storage.signals,
+    clock,
+    observer,
+    replicaId,
+    hasOthers: membership.hasOthers,
+    onMoved: listened.moved,
+    onMaybeMoved: () => void listened.probeAll(),
+    onRunnable,
+  });
+  return { membership, relay };
+}
+
 async function waitUntil(clock: Clock, limitMs: number, isDone: () => boolean): Promise<void> {
   const deadlineMs = clock.monotonicMs() + limitMs;
   while (!isDone() && clock.monotonicMs() < deadlineMs) await delay(clock, STOP_LOOK_MS);
@@ -116,28 +148,8 @@ export function makeEngine(options: EngineOptions): Engine {
   let onRunnable: (streams: readonly StreamName[]) => void = () => undefined;
   let stopping = false;
 
-  const lowWatermark = (): TimeMs => (views.oldestMs() ?? time.nowMs()) - WATERMARK_SLACK_MS;
-  const { replicaId, address, version } = options;
-  const { replicas } = storage;
-  const membership = makeMembership({
-    replicas,
-    clock,
-    time,
-    observer,
-    replicaId,
-    address,
-    version,
-    lowWatermark,
-  });
-  const relay = makeSignalRelay({
-    signals: storage.signals,
-    clock,
-    observer,
-    replicaId,
-    hasOthers: membership.hasOthers,
-    onMoved: listened.moved,
-    onMaybeMoved: () => void listened.probeAll(),
-    onRunnable: (streams) => onRunnable(streams),
+  const { membership, relay } = makeNeighbourhood(options, time, views, listened, (streams) => {
+    onRunnable(streams);
   });
   const writer = makeJournalWriter({ journal, clock, entropy, observer, onStored: relay.tell });
 
@@ -156,12 +168,8 @@ export function makeEngine(options: EngineOptions): Engine {
     pressure: views.pressure,
     onActive: timeouts.watch,
   });
-  const checkpointer = makeCheckpointer({
-    records: storage.records,
-    checkpoints: storage.checkpoints,
-    committer,
-    observer,
-  });
+  const { records, checkpoints } = storage;
+  const checkpointer = makeCheckpointer({ records, checkpoints, committer, observer });
   const parts: EngineParts = {
     options,
     time,
@@ -184,19 +192,13 @@ export function makeEngine(options: EngineOptions): Engine {
     time,
     membership,
     observer,
-    replicaId,
+    replicaId: options.replicaId,
     reproject: async (stream) => {
       const reproject = reprojections.get(parseStreamName(stream)?.kind ?? "");
       await reproject?.(stream);
       return reproject !== undefined;
     },
   });
-
-  async function start(): Promise<void> {
-    await membership.join();
-    await relay.start();
-    repair.start();
-  }
 
   async function stop(): Promise<void> {
     stopping = true;
@@ -216,7 +218,11 @@ export function makeEngine(options: EngineOptions): Engine {
       reprojections.set(aggregate.kind, streams.reproject);
       return streams;
     },
-    start,
+    start: async () => {
+      await membership.join();
+      await relay.start();
+      repair.start();
+    },
     stop,
     time,
     membership,
