@@ -35,7 +35,7 @@ function hashesOf(key: string): readonly [number, number] {
     Math.imul(first ^ (first >>> 16), 2246822507) ^ Math.imul(second ^ (second >>> 13), 3266489909);
   second =
     Math.imul(second ^ (second >>> 16), 2246822507) ^ Math.imul(first ^ (first >>> 13), 3266489909);
-  return [first >>> 0, (second >>> 0) | 1];
+  return [first >>> 0, (second | 1) >>> 0];
 }
 
 function bitAt(link: FilterLink, hashes: readonly [number, number], probe: number): number {
