@@ -17,21 +17,16 @@ export function makeCoalesced<Result>(work: () => Promise<Result>): () => Promis
   function start(): Promise<Result> {
     const started = work();
     running = started;
+    next = null;
     const clear = (): void => {
-      if (running === started) running = null;
+      if (running === started && next === null) running = null;
     };
     started.then(clear, clear);
     return started;
   }
   return () => {
     if (running === null) return start();
-    if (next === null) {
-      const after = (): Promise<Result> => {
-        next = null;
-        return start();
-      };
-      next = running.then(after, after);
-    }
+    next ??= running.then(start, start);
     return next;
   };
 }

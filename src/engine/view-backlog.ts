@@ -2,7 +2,7 @@
  * Projects streams into view rows: coalesced to one write per stream and interval, guarded by
  * revision, retried until written. Views may lag; nothing true ever rests on them alone.
  */
-import type { StreamName, TimeMs } from "../core/shared/ids.ts";
+import type { Revision, StreamName, TimeMs } from "../core/shared/ids.ts";
 import { makeCoalesced } from "./durable-reads.ts";
 import type { EngineObserver } from "./observer.ts";
 import type { Clock, StreamRow, ViewStore } from "./ports.ts";
@@ -19,6 +19,8 @@ const OVERFULL_ROWS = 60_000;
 /** A stream whose row is behind. */
 interface DirtyStream {
   readonly makeRow: () => StreamRow | undefined;
+  /** The row will show at least this revision. */
+  readonly revision: Revision;
   /** Time of the oldest commit that the row does not show yet. */
   readonly sinceMs: TimeMs;
 }
@@ -74,24 +76,29 @@ export function makeViewBacklog(
   let room: { readonly promise: Promise<void>; readonly open: () => void } | null = null;
   let stopped = false;
 
-  function takeBack(streams: ReadonlyMap<StreamName, DirtyStream>): void {
-    for (const [stream, older] of streams) {
-      const newer = dirty.get(stream);
-      dirty.set(stream, newer ? { ...newer, sinceMs: older.sinceMs } : older);
+  /** Notes a stream as behind; of two entries of one stream the one that is further on counts. */
+  function note(stream: StreamName, behind: DirtyStream): void {
+    const known = dirty.get(stream);
+    if (!known) {
+      dirty.set(stream, behind);
+      return;
     }
+    const further = known.revision > behind.revision ? known : behind;
+    dirty.set(stream, { ...further, sinceMs: Math.min(known.sinceMs, behind.sinceMs) });
   }
 
   async function writeDirty(): Promise<void> {
     if (dirty.size === 0) return;
-    writing = dirty;
+    const taken = dirty;
+    writing = taken;
     dirty = new Map();
     try {
-      const rows = [...writing.values()].flatMap((stream) => stream.makeRow() ?? []);
+      const rows = [...taken.values()].flatMap((stream) => stream.makeRow() ?? []);
       for (let start = 0; start < rows.length; start += CHUNK_ROWS) {
         await views.upsert(rows.slice(start, start + CHUNK_ROWS));
       }
     } catch (error) {
-      takeBack(writing);
+      for (const [stream, behind] of taken) note(stream, behind);
       throw error;
     } finally {
       writing = new Map();
@@ -146,9 +153,8 @@ export function makeViewBacklog(
   schedule(FLUSH_INTERVAL_MS);
   return {
     touch: (entry, commitAt) => {
-      const known = dirty.get(entry.stream);
-      if (known) return;
-      dirty.set(entry.stream, { makeRow: () => rowOf(entry), sinceMs: commitAt });
+      const revision = entry.fold?.revision ?? 0;
+      note(entry.stream, { makeRow: () => rowOf(entry), revision, sinceMs: commitAt });
     },
     flush,
     pressure,
