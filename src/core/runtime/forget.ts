@@ -12,7 +12,7 @@ import {
 } from "./record-codec.ts";
 import { isTerminal } from "./input-lifecycle.ts";
 import { headerOf, liveCount } from "./lanes.ts";
-import { nextSequence } from "./run-boundary.ts";
+import { nextSequence } from "./receipt.ts";
 import type { InputHeader, RuntimeState } from "./state.ts";
 
 /** Receipts of the run in flight; they stay until it ends. */

@@ -13,9 +13,9 @@ export function refused(refusal: Refusal): Decision<never, never> {
 
 /** Nobody ensured the runtime, or it was unregistered since. */
 export function notRegistered(state: RuntimeState): Refusal {
-  return refusalOf("RUNTIME_NOT_REGISTERED", "The runtime is not registered; call EnsureRuntime", {
-    runtimeId: state.runtimeId,
-  });
+  const facts = state.registration === "none" ? {} : { runtimeId: state.runtimeId };
+  const message = "The runtime is not registered; call EnsureRuntime";
+  return refusalOf("RUNTIME_NOT_REGISTERED", message, facts);
 }
 
 /** The refusal that the table of actions names. */

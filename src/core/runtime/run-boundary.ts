@@ -10,6 +10,7 @@ import { BATCH_BYTES_MAX, BATCH_INPUTS_MAX, steerBatch } from "./batch.ts";
 import type { BoundaryReport, RuntimeCommand, RuntimeReply } from "./commands.ts";
 import type { RuntimeEvent } from "./events.ts";
 import { contributorsMismatch } from "./refusals.ts";
+import { nextSequence } from "./receipt.ts";
 import { boundaryWithBody, endedRunOf, fence, repeated } from "./run-fence.ts";
 import type { Run, RuntimeState } from "./state.ts";
 
@@ -17,12 +18,6 @@ type BoundaryCommitted = Extract<RuntimeEvent, { readonly type: "boundary_commit
 
 /** Limits of what may join a run at one boundary. */
 const STEER_LIMITS = { inputsMax: BATCH_INPUTS_MAX, bytesMax: BATCH_BYTES_MAX };
-
-/** Sequence of the next receipt of a run, from 0 without gaps. */
-export function nextSequence(run: Run): number {
-  const last = run.boundaries.at(-1);
-  return last === undefined ? 0 : last.sequence + 1;
-}
 
 /** Why a boundary does not name what is staged; undefined when it does. */
 export function boundaryMismatch(run: Run, named: readonly InputId[]): Refusal | undefined {
