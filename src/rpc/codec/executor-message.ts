@@ -1,0 +1,107 @@
+/** What executors are told, on the wire. */
+import { create } from "@bufbuild/protobuf";
+import {
+  CloseStreamReason,
+  type ExecutorControl,
+  ExecutorControlSchema,
+  type LeaseLost,
+  LeaseLossReason,
+  LeaseLostSchema,
+  type SteerAvailable,
+  SteerAvailableSchema,
+} from "../../../gen/keelson/executor/v1/messages_pb.ts";
+import {
+  type AttachResponse,
+  AttachResponseSchema,
+} from "../../../gen/keelson/executor/v1/service_pb.ts";
+import type { TimeMs } from "../../core/shared/ids.ts";
+import type { Control, ExecutorMessage, LeaseLoss, SteerNotice } from "../../dispatch/messages.ts";
+import { runAssignmentToProto } from "./run-assignment.ts";
+import { durationToProto, timestampToProto } from "./time.ts";
+
+const LOSS_REASONS = {
+  lapsed: LeaseLossReason.LAPSED,
+  fenced: LeaseLossReason.FENCED,
+  taken_back: LeaseLossReason.TAKEN_BACK,
+  released: LeaseLossReason.RELEASED,
+} as const satisfies Record<LeaseLoss["reason"], LeaseLossReason>;
+
+const CLOSE_REASONS = {
+  server_draining: CloseStreamReason.SERVER_DRAINING,
+  replaced: CloseStreamReason.REPLACED,
+  detached: CloseStreamReason.DETACHED,
+} as const;
+
+/** A lease that is gone. */
+export function leaseLossToProto(loss: LeaseLoss): LeaseLost {
+  return create(LeaseLostSchema, {
+    runtimeId: loss.runtimeId,
+    runId: loss.runId ?? "",
+    generation: BigInt(loss.generation),
+    currentGeneration: BigInt(loss.currentGeneration),
+    holderExecutorId: loss.holderExecutorId ?? "",
+    reason: LOSS_REASONS[loss.reason],
+  });
+}
+
+/** Something an executor is told to do, or to know. */
+export function controlToProto(control: Control): ExecutorControl {
+  return create(ExecutorControlSchema, {
+    runtimeId: control.runtimeId,
+    runId: control.runId ?? "",
+    generation: BigInt(control.generation),
+    reason: control.reason ?? "",
+    control: { case: control.control, value: {} },
+  });
+}
+
+/** Inputs that could join the run in flight. */
+export function steerNoticeToProto(notice: SteerNotice): SteerAvailable {
+  const { runtimeId, runId, count } = notice;
+  return create(SteerAvailableSchema, { runtimeId, runId, count });
+}
+
+/** A sign of life. */
+export function heartbeatToProto(time: TimeMs, remainingMs: number): AttachResponse {
+  const value = { time: timestampToProto(time), remaining: durationToProto(remainingMs) };
+  return create(AttachResponseSchema, { message: { case: "heartbeat", value } });
+}
+
+/** One message of an attach stream. */
+export function executorMessageToProto(
+  message: ExecutorMessage,
+  remainingMs: number,
+): AttachResponse {
+  switch (message.type) {
+    case "lease_granted": {
+      const { runtimeId, epochId } = message;
+      const generation = BigInt(message.generation);
+      const remaining = durationToProto(remainingMs);
+      const value = { runtimeId, epochId, generation, remaining };
+      return create(AttachResponseSchema, { message: { case: "leaseGranted", value } });
+    }
+    case "run_assigned": {
+      const value = runAssignmentToProto(message.assignment);
+      return create(AttachResponseSchema, { message: { case: "runAssigned", value } });
+    }
+    case "control":
+      return create(AttachResponseSchema, {
+        message: { case: "control", value: controlToProto(message) },
+      });
+    case "steer_available":
+      return create(AttachResponseSchema, {
+        message: { case: "steerAvailable", value: steerNoticeToProto(message) },
+      });
+    case "lease_lost":
+      return create(AttachResponseSchema, {
+        message: { case: "leaseLost", value: leaseLossToProto(message) },
+      });
+    case "close_stream": {
+      const closeStream = { reason: CLOSE_REASONS[message.reason] };
+      const value = create(ExecutorControlSchema, {
+        control: { case: "closeStream", value: closeStream },
+      });
+      return create(AttachResponseSchema, { message: { case: "control", value } });
+    }
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * The one place where a call ends: maps what was thrown to an error on the wire and reports the call
+ * once, with its code, its reason and its duration. A caller that is gone, or whose deadline passed,
+ * is answered at once, whatever the handler still waits for.
+ */
+import {
+  Code,
+  ConnectError,
+  type Interceptor,
+  type StreamRequest,
+  type StreamResponse,
+  type UnaryRequest,
+} from "@connectrpc/connect";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { NAMESPACE_HEADER, traceParentOf } from "./caller.ts";
+import { connectErrorOf, isTransportError, wireRefusalOf } from "./errors.ts";
+import type { FinishedCall, RpcObserver } from "./observer.ts";
+
+type AnyRequest = UnaryRequest | StreamRequest;
+
+const UPPER = /(?<=[a-z])[A-Z]/g;
+
+/** The name of a status in lower snake case. */
+function codeName(code: Code): string {
+  return Code[code].replace(UPPER, (letter) => `_${letter}`).toLowerCase();
+}
+
+function textMember(message: object, member: string): string {
+  const value: unknown = (message as Readonly<Record<string, unknown>>)[member];
+  return typeof value === "string" || typeof value === "bigint" ? String(value) : "";
+}
+
+type Ending = Pick<FinishedCall, "code" | "reason" | "bug">;
+
+const SUCCESS: Ending = { code: "ok", reason: "" };
+
+/** What was thrown, as the error that goes out and as the report says it. */
+function failureOf(error: unknown): { readonly error: ConnectError; readonly ending: Ending } {
+  if (isTransportError(error)) {
+    return { error, ending: { code: codeName(error.code), reason: "" } };
+  }
+  const refusal = wireRefusalOf(error);
+  const ending = { code: codeName(refusal.code), reason: refusal.reason };
+  const outgoing = connectErrorOf(refusal, refusal.isBug ? error : undefined);
+  return { error: outgoing, ending: refusal.isBug ? { ...ending, bug: error } : ending };
+}
+
+/** Why a call ended early; a caller that is just gone gives no reason. */
+function reasonOf(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason;
+  return reason instanceof Error
+    ? reason
+    : new ConnectError("The caller gave up the call", Code.Canceled);
+}
+
+/** Rejects when the call is cancelled or its deadline passes. */
+function whenAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const abort = (): void => reject(reasonOf(signal));
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+  });
+}
+
+/** Makes the interceptor of all services; it must be the outermost one. */
+export function makeCallInterceptor(observer: RpcObserver): Interceptor {
+  function report(
+    request: AnyRequest,
+    startedMs: number,
+    ending: Ending,
+    runtimeId: string,
+    revision: string,
+  ): void {
+    observer.rpcFinished({
+      service: request.service.typeName,
+      method: request.method.name,
+      ...ending,
+      durationMs: performance.now() - startedMs,
+      changesState: request.method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS,
+      namespace: request.header.get(NAMESPACE_HEADER) ?? "",
+      runtimeId,
+      revision,
+      traceParent: traceParentOf(request.header) ?? "",
+    });
+  }
+
+  /** The messages of a response; reports when they end, however they end. */
+  function watched(
+    request: StreamRequest,
+    response: StreamResponse,
+    startedMs: number,
+  ): StreamResponse["message"] {
+    const source = response.message[Symbol.asyncIterator]();
+    let isReported = false;
+    const finish = (ending: Ending): void => {
+      if (isReported) return;
+      isReported = true;
+      report(request, startedMs, ending, "", "");
+    };
+    const fail = (error: unknown): never => {
+      const failure = failureOf(error);
+      finish(failure.ending);
+      throw failure.error;
+    };
+    type Step = Awaited<ReturnType<typeof source.next>>;
+    const passOn = (step: Step): Step => {
+      if (step.done) finish(SUCCESS);
+      return step;
+    };
+    return {
+      [Symbol.asyncIterator]: () => ({
+        next: () => source.next().then(passOn, fail),
+        return: async (value: unknown) => {
+          finish(failureOf(reasonOf(request.signal)).ending);
+          await source.return?.(value);
+          return { done: true, value: undefined };
+        },
+      }),
+    };
+  }
+
+  return (next) => async (request) => {
+    const startedMs = performance.now();
+    const runtimeId = request.stream ? "" : textMember(request.message, "runtimeId");
+    try {
+      const response = await Promise.race([next(request), whenAborted(request.signal)]);
+      if (request.stream && response.stream) {
+        return { ...response, message: watched(request, response, startedMs) };
+      }
+      const revision = response.stream ? "" : textMember(response.message, "revision");
+      report(request, startedMs, SUCCESS, runtimeId, revision);
+      return response;
+    } catch (error) {
+      const failure = failureOf(error);
+      report(request, startedMs, failure.ending, runtimeId, "");
+      throw failure.error;
+    }
+  };
+}
