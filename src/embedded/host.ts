@@ -20,6 +20,7 @@ import {
   processStartTicks,
   writeHostRecord,
 } from "./host-files.ts";
+import { makeSingleNodeEngine } from "./single-node-engine.ts";
 import { listenOnSocket, type WireServer } from "./wire-server.ts";
 
 const stopGraceMs = 5_000;
@@ -105,7 +106,7 @@ async function serve(
   await rm(order.socketPath, { force: true });
   let idle = setTimeout(onIdle, order.idleTimeoutMs);
   const server = await listenOnSocket({
-    engine: makeAwaitingEngine(engine),
+    engine: makeAwaitingEngine(makeSingleNodeEngine(engine)),
     socketPath: order.socketPath,
     onConnectionCount(count) {
       clearTimeout(idle);

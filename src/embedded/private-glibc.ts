@@ -8,12 +8,13 @@
 // the first one; it only saves downloads, correctness does not rest on it.
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { access, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { unpackDebianPackages } from "./debian-packages.ts";
 import { EmbeddedError } from "./embedded-error.ts";
+import { processStartTicks } from "./host-files.ts";
 import { type Machine, waysOut } from "./platform.ts";
 
 const run = promisify(execFile);
@@ -104,8 +105,7 @@ async function markOrWait(
         throw error;
       }
     }
-    const ageMs = await ageOf(markerPath);
-    if (ageMs !== undefined && ageMs > markerAgeMaxMs) {
+    if (await isMarkerStale(markerPath)) {
       await rm(markerPath, { force: true });
     }
     if (await isPrivateGlibcCached(glibc)) {
@@ -117,6 +117,15 @@ async function markOrWait(
     }
     await delay(markerPollMs);
   }
+}
+
+/** Whoever set the marker is dead, or has taken far too long. */
+async function isMarkerStale(markerPath: string): Promise<boolean> {
+  const ageMs = await ageOf(markerPath);
+  const text = await readFile(markerPath, "utf8").catch(() => "");
+  const pid = Number.parseInt(text, 10);
+  const isOwnerDead = !Number.isNaN(pid) && (await processStartTicks(pid)) === undefined;
+  return isOwnerDead || (ageMs !== undefined && ageMs > markerAgeMaxMs);
 }
 
 async function fill(place: string, options: PrivateGlibcOptions): Promise<void> {

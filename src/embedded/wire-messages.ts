@@ -129,6 +129,37 @@ export function isEmptyOpenBatch(response: Buffer): boolean {
   return isEmpty && fields.get("id") !== 0;
 }
 
+/**
+ * The message with write concern `w: "majority"` turned into `w: 1`, everything else as it was; the
+ * very same message when it does not ask for a majority.
+ */
+export function withMajorityOfOne(message: Buffer): Buffer {
+  for (const concern of elementsOf(message, bodyOffset)) {
+    if (concern.name === "writeConcern" && concern.type === 3) {
+      for (const acknowledged of elementsOf(message, concern.valueOffset)) {
+        if (acknowledged.name === "w" && readValue(message, acknowledged) === "majority") {
+          return replaced(message, acknowledged, [bodyOffset, concern.valueOffset]);
+        }
+      }
+    }
+  }
+  return message;
+}
+
+/** `w: 1` as a field: type, name, 32-bit integer. */
+const acknowledgedByOne = Buffer.from([16, 0x77, 0, 1, 0, 0, 0]);
+
+/** Puts `w: 1` in an element's place and corrects the lengths of everything around it. */
+function replaced(message: Buffer, element: Element, documentOffsets: readonly number[]): Buffer {
+  const before = message.subarray(0, element.offset);
+  const result = Buffer.concat([before, acknowledgedByOne, message.subarray(element.end)]);
+  const shrunkBytes = message.length - result.length;
+  for (const lengthOffset of [0, ...documentOffsets]) {
+    result.writeInt32LE(message.readInt32LE(lengthOffset) - shrunkBytes, lengthOffset);
+  }
+  return result;
+}
+
 const emptyDocumentBytes = 5;
 
 /** Values by field name: strings and numbers as such, documents as bytes, the rest left out. */
@@ -155,25 +186,41 @@ const fixedBytesByType: Readonly<Record<number, number>> = {
   19: 16, // 128-bit decimal
 };
 
+/** One field of a document: its type byte stands at `offset`, its value at `valueOffset`. */
+interface Element {
+  readonly type: number;
+  readonly name: string;
+  readonly offset: number;
+  readonly valueOffset: number;
+  readonly end: number;
+}
+
 /** Walks over one document's own fields; stops early at a type no command needs. */
-function fieldsOf(bytes: Buffer, documentOffset: number): Fields {
-  const fields = new Map<string, string | number | Buffer>();
-  const end = documentOffset + bytes.readInt32LE(documentOffset) - 1;
+function* elementsOf(bytes: Buffer, documentOffset: number): Generator<Element> {
+  const documentEnd = documentOffset + bytes.readInt32LE(documentOffset) - 1;
   let offset = documentOffset + 4;
-  while (offset < end) {
+  while (offset < documentEnd) {
     const type = bytes.readUInt8(offset);
     const nameEnd = bytes.indexOf(0, offset + 1);
-    const name = bytes.toString("utf8", offset + 1, nameEnd);
     const valueOffset = nameEnd + 1;
     const valueBytes = valueLength(bytes, type, valueOffset);
     if (valueBytes === undefined) {
-      break;
+      return;
     }
-    const value = readValue(bytes, type, valueOffset, valueBytes);
+    const name = bytes.toString("utf8", offset + 1, nameEnd);
+    const end = valueOffset + valueBytes;
+    yield { type, name, offset, valueOffset, end };
+    offset = end;
+  }
+}
+
+function fieldsOf(bytes: Buffer, documentOffset: number): Fields {
+  const fields = new Map<string, string | number | Buffer>();
+  for (const element of elementsOf(bytes, documentOffset)) {
+    const value = readValue(bytes, element);
     if (value !== undefined) {
-      fields.set(name, value);
+      fields.set(element.name, value);
     }
-    offset = valueOffset + valueBytes;
   }
   return fields;
 }
@@ -192,24 +239,20 @@ function valueLength(bytes: Buffer, type: number, offset: number): number | unde
   }
 }
 
-function readValue(
-  bytes: Buffer,
-  type: number,
-  offset: number,
-  length: number,
-): string | number | Buffer | undefined {
+function readValue(bytes: Buffer, element: Element): string | number | Buffer | undefined {
+  const { type, valueOffset, end } = element;
   switch (type) {
     case 1:
-      return bytes.readDoubleLE(offset);
+      return bytes.readDoubleLE(valueOffset);
     case 2:
-      return bytes.toString("utf8", offset + 4, offset + length - 1);
+      return bytes.toString("utf8", valueOffset + 4, end - 1);
     case 3:
     case 4:
-      return bytes.subarray(offset, offset + length);
+      return bytes.subarray(valueOffset, end);
     case 16:
-      return bytes.readInt32LE(offset);
+      return bytes.readInt32LE(valueOffset);
     case 18:
-      return Number(bytes.readBigInt64LE(offset));
+      return Number(bytes.readBigInt64LE(valueOffset));
     default:
       return undefined;
   }
