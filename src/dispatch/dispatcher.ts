@@ -25,7 +25,7 @@ import { isHeldBy, makeNamedRuntimes } from "./named-runtimes.ts";
 import { noticesOf } from "./notices.ts";
 import type { Payloads } from "./payloads.ts";
 import { makePools } from "./pools.ts";
-import { makeRenewals, type Renewals } from "./renewals.ts";
+import { makeRenewals } from "./renewals.ts";
 import type { RuntimeCommit, RuntimeStreams } from "./runtime-streams.ts";
 import { holderKey, makeSession, type Session, type SessionTerms, tell } from "./session.ts";
 
@@ -76,7 +76,12 @@ export interface Dispatcher {
     holder: string,
     runIds: readonly RunId[],
   ) => Promise<readonly RunId[]>;
-  readonly renewals: Renewals;
+  /** Renews an incarnation's register; answers its time to live, or nothing when it is dead. */
+  readonly renew: (holder: string) => Promise<number | undefined>;
+  /** Renews the register of a session in the background; a dead one closes the session. */
+  readonly renewLater: (session: Session) => void;
+  /** Ends an incarnation at its own wish, after its leases were given back. */
+  readonly detach: (holder: string) => Promise<void>;
   /** Runtimes that an incarnation holds, from the views and from here. */
   readonly heldStreams: (namespace: Namespace, holder: string) => Promise<readonly StreamName[]>;
   readonly stats: () => {
@@ -266,6 +271,15 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     return [...unknown];
   }
 
+  async function renew(holder: string): Promise<number | undefined> {
+    const session = sessions.get(holder);
+    if (await renewals.renew(holder)) {
+      return session?.terms.leaseTtlMs ?? (await storage.leases.get(holder))?.ttlMs;
+    }
+    if (session) close(session);
+    return undefined;
+  }
+
   async function poll(): Promise<void> {
     for (const session of sessions.values()) {
       const { target, polls } = session.terms;
@@ -349,7 +363,17 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     },
     resend: (session, heldRunIds) => resume(session, new Set(heldRunIds)),
     acknowledge,
-    renewals,
+    renew,
+    renewLater: (session) => {
+      assigner.background("renewal", renew(session.holder));
+    },
+    detach: async (holder) => {
+      await storage.leases.close(holder);
+      const session = sessions.get(holder);
+      if (!session) return;
+      tell(session, { type: "close_stream", reason: "detached" });
+      close(session);
+    },
     heldStreams,
     stats: () => ({
       sessions: sessions.size,

@@ -1,0 +1,310 @@
+/** What executors report about a run: boundaries and its end, fenced by generation. */
+import { create } from "@bufbuild/protobuf";
+import { hash } from "node:crypto";
+import type { ServiceImpl } from "@connectrpc/connect";
+import {
+  CancelRunResponseSchema,
+  CommitBoundaryResponseSchema,
+  type CompleteRunRequest,
+  CompleteRunResponseSchema,
+  type ExecutorService,
+  FailRunResponseSchema,
+  ReleaseRunResponseSchema,
+} from "../../gen/keelson/executor/v1/service_pb.ts";
+import type {
+  BoundaryReport,
+  RuntimeCommand,
+  RuntimeReply,
+  StartedRun,
+} from "../core/runtime/commands.ts";
+import type { RuntimeEvent } from "../core/runtime/events.ts";
+import type { RunOutcome } from "../core/runtime/input.ts";
+import { runPrimitiveOf } from "../core/runtime/primitive.ts";
+import { receiptOf } from "../core/runtime/receipt.ts";
+import type { RuntimeState } from "../core/runtime/state.ts";
+import {
+  type InputId,
+  inputIdOf,
+  type RunId,
+  runIdOf,
+  type StreamName,
+} from "../core/shared/ids.ts";
+import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
+import { assignmentOf } from "../dispatch/assignment.ts";
+import type { Payloads } from "../dispatch/payloads.ts";
+import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
+import { canonicalText } from "../engine/commit-codec.ts";
+import type { Committed } from "../engine/stream-entry.ts";
+import { streamName } from "../engine/stream-name.ts";
+import { type Caller, callerOf } from "./caller.ts";
+import { callbackFromProto, runResultFromProto } from "./codec/completion.ts";
+import { checkEnum } from "./codec/enum-codec.ts";
+import { runBoundaries } from "./codec/enums.ts";
+import {
+  checkCount,
+  checkId,
+  type FieldCheck,
+  finish,
+  makeFieldCheck,
+  violate,
+} from "./codec/field-check.ts";
+import { receiptToProto } from "./codec/receipt.ts";
+import {
+  appendToProto,
+  contextAppendToProto,
+  runAssignmentToProto,
+} from "./codec/run-assignment.ts";
+import { turnMetadataToProto } from "./codec/content.ts";
+
+const DIGEST = /^[0-9a-f]{64}$/;
+const RESULT_BYTES_MAX = 1024 * 1024;
+const ERROR_BYTES_MAX = 64 * 1024;
+const INPUTS_MAX = 10_000;
+
+/** What the reports of executors work with. */
+export interface ExecutorWritesOptions {
+  readonly streams: RuntimeStreams;
+  readonly payloads: Payloads;
+  readonly batchInputsMax: number;
+  readonly batchBytesMax: number;
+}
+
+type WriteHandlers = Pick<
+  ServiceImpl<typeof ExecutorService>,
+  "commitBoundary" | "completeRun" | "failRun" | "cancelRun" | "releaseRun"
+>;
+
+type Done = Committed<RuntimeState, RuntimeEvent, RuntimeReply>;
+
+/** The fields that name a run in every report. */
+interface RunReference {
+  readonly runtimeId: string;
+  readonly runId: string;
+  readonly generation: bigint;
+  readonly requestId: string;
+}
+
+/** A run that a report is about. */
+interface NamedRun {
+  readonly stream: StreamName;
+  readonly runId: RunId;
+  readonly generation: number;
+}
+
+function checkRun(check: FieldCheck, call: Caller, request: RunReference): NamedRun {
+  const runtimeId = checkId(check, request.runtimeId, "runtime_id");
+  if (request.requestId !== "") checkId(check, request.requestId, "request_id");
+  return {
+    stream: streamName("runtime", call.namespace, runtimeId),
+    runId: runIdOf(checkId(check, request.runId, "run_id")),
+    generation: checkCount(check, request.generation, "generation"),
+  };
+}
+
+/** The boundary of a report; `prefix` is the path of the message that holds it. */
+function checkBoundary(
+  check: FieldCheck,
+  report: {
+    readonly boundary: number;
+    readonly contributingInputIds: readonly string[];
+    readonly conversationDigest: string;
+    readonly messageCount: bigint;
+  },
+  prefix: string,
+): BoundaryReport {
+  const { contributingInputIds, conversationDigest } = report;
+  if (contributingInputIds.length > INPUTS_MAX) {
+    violate(check, `${prefix}contributing_input_ids`, `at most ${INPUTS_MAX} are allowed`);
+  }
+  if (conversationDigest !== "" && !DIGEST.test(conversationDigest)) {
+    violate(check, `${prefix}conversation_digest`, "must be 64 lower-case hex digits, or empty");
+  }
+  return {
+    boundary: checkEnum(check, runBoundaries, report.boundary, `${prefix}boundary`) ?? "run_start",
+    inputIds: contributingInputIds.slice(0, INPUTS_MAX).map(inputIdOf),
+    messageCount: checkCount(check, report.messageCount, `${prefix}message_count`),
+    ...(conversationDigest === "" ? {} : { conversationDigest }),
+  };
+}
+
+function checkOutcome(check: FieldCheck, request: CompleteRunRequest): RunOutcome {
+  const { outcome } = request;
+  if (outcome.case === "result") {
+    return { type: "result", result: runResultFromProto(check, outcome.value, "result") };
+  }
+  if (outcome.case === "callbackPending") {
+    return callbackFromProto(check, outcome.value, "callback_pending");
+  }
+  return { type: "none" };
+}
+
+function assertResultSize(outcome: RunOutcome): void {
+  const bytes = Buffer.byteLength(canonicalText(outcome));
+  if (bytes <= RESULT_BYTES_MAX) return;
+  const message = `The outcome has ${bytes} bytes, at most ${RESULT_BYTES_MAX} are allowed`;
+  const metadata = { limit: RESULT_BYTES_MAX, actual: bytes };
+  throw new RefusedError(refusalOf("RESULT_TOO_LARGE", message, metadata));
+}
+
+/** How many of a run's inputs a failed or cancelled run sent back, and how many it gave up. */
+function countsOf(events: readonly RuntimeEvent[], runId: RunId) {
+  for (const event of events) {
+    if (event.type === "run_failed" && event.runId === runId) {
+      return { requeued: event.rolledBack.length, abandoned: event.abandoned.length };
+    }
+    if (event.type === "run_cancelled" && event.runId === runId) {
+      const count = event.inputIds.length;
+      return event.requeue ? { requeued: count, abandoned: 0 } : { requeued: 0, abandoned: count };
+    }
+  }
+  return { requeued: 0, abandoned: 0 };
+}
+
+/** Makes the handlers of reports about runs. */
+export function makeExecutorWrites(options: ExecutorWritesOptions): WriteHandlers {
+  const { streams, payloads, batchInputsMax, batchBytesMax } = options;
+
+  function submit(
+    call: Caller,
+    request: RunReference,
+    stream: StreamName,
+    command: RuntimeCommand & { readonly bodyHash: string },
+  ): Promise<Done> {
+    return streams.submit(stream, {
+      name: command.type,
+      command,
+      bodyHash: command.bodyHash,
+      bytes: 500,
+      retrySafe: true,
+      ...(call.actor === undefined ? {} : { actor: call.actor }),
+      ...(request.requestId === "" ? {} : { requestId: request.requestId }),
+    });
+  }
+
+  /** The same call has the same hash: content without the id of the call. */
+  function hashed<Command>(command: Command): Command & { readonly bodyHash: string } {
+    return { ...command, bodyHash: hash("sha256", canonicalText(command), "hex") };
+  }
+
+  async function steered(stream: StreamName, done: Done, inputIds: readonly InputId[]) {
+    const inputs = await payloads.read(stream, done.state, inputIds);
+    return inputs.map((input) => {
+      const { appends, contextAppends, turnMetadata } = runPrimitiveOf([input]);
+      return {
+        inputId: input.inputId,
+        attempt: (done.state.inputs.get(input.inputId)?.attempts ?? 0) + 1,
+        appends: appends.map(appendToProto),
+        contextAppends: contextAppends.map(contextAppendToProto),
+        turnMetadata: turnMetadataToProto(turnMetadata),
+      };
+    });
+  }
+
+  /** The next run of a repeated call may be over by now; then there is nothing to hand out. */
+  async function nextAssignment(stream: StreamName, done: Done, next: StartedRun | undefined) {
+    if (next === undefined || done.state.run?.runId !== next.runId) return undefined;
+    const assignment = await assignmentOf(stream, done.state, payloads);
+    return assignment === undefined ? undefined : runAssignmentToProto(assignment);
+  }
+
+  return {
+    commitBoundary: async (request, context) => {
+      const call = callerOf(context);
+      const check = makeFieldCheck();
+      const { stream, ...run } = checkRun(check, call, request);
+      const report = checkBoundary(check, request, "");
+      finish(check);
+      const { acceptSteer } = request;
+      const command = hashed({ type: "commit_boundary" as const, ...run, ...report, acceptSteer });
+      const done = await submit(call, request, stream, command);
+      if (done.reply.type !== "boundary") throw new TypeError(`unexpected ${done.reply.type}`);
+      const { receipt, steered: steeredIds } = done.reply;
+      return create(CommitBoundaryResponseSchema, {
+        receipt: receiptToProto(done.state.runtimeId, receipt, done.hash),
+        steerInputs: await steered(stream, done, steeredIds),
+        revision: BigInt(done.revision),
+      });
+    },
+    completeRun: async (request, context) => {
+      const call = callerOf(context);
+      const check = makeFieldCheck();
+      const { stream, ...run } = checkRun(check, call, request);
+      const outcome = checkOutcome(check, request);
+      const boundary = request.finalBoundary
+        ? checkBoundary(check, request.finalBoundary, "final_boundary.")
+        : undefined;
+      finish(check);
+      assertResultSize(outcome);
+      const command = hashed({
+        type: "complete_run" as const,
+        ...run,
+        outcome,
+        takeNext: request.takeNext,
+        ...(boundary === undefined ? {} : { finalBoundary: boundary }),
+      });
+      const done = await submit(call, request, stream, {
+        ...command,
+        batchInputsMax,
+        batchBytesMax,
+      });
+      if (done.reply.type !== "run_ended") throw new TypeError(`unexpected ${done.reply.type}`);
+      const next = await nextAssignment(stream, done, done.reply.next);
+      const minted = done.events.find((event) => event.type === "boundary_committed");
+      const position = { revision: done.revision, index: 0, at: done.at };
+      return create(CompleteRunResponseSchema, {
+        revision: BigInt(done.revision),
+        ...(next === undefined ? {} : { next }),
+        ...(minted?.type === "boundary_committed"
+          ? {
+              receipt: receiptToProto(done.state.runtimeId, receiptOf(minted, position), done.hash),
+            }
+          : {}),
+      });
+    },
+    failRun: async (request, context) => {
+      const call = callerOf(context);
+      const check = makeFieldCheck();
+      const { stream, ...run } = checkRun(check, call, request);
+      const { error, recoverable } = request;
+      if (Buffer.byteLength(error) > ERROR_BYTES_MAX) {
+        violate(check, "error", `at most ${ERROR_BYTES_MAX} bytes are allowed`);
+      }
+      finish(check);
+      const command = hashed({ type: "fail_run" as const, ...run, error, recoverable });
+      const done = await submit(call, request, stream, command);
+      const { requeued, abandoned } = countsOf(done.events, run.runId);
+      return create(FailRunResponseSchema, {
+        revision: BigInt(done.revision),
+        inputsRequeued: requeued,
+        inputsAbandoned: abandoned,
+      });
+    },
+    cancelRun: async (request, context) => {
+      const call = callerOf(context);
+      const check = makeFieldCheck();
+      const { stream, ...run } = checkRun(check, call, request);
+      finish(check);
+      const { requeue } = request;
+      const command = hashed({ type: "cancel_run" as const, ...run, requeue });
+      const done = await submit(call, request, stream, command);
+      const { requeued, abandoned } = countsOf(done.events, run.runId);
+      return create(CancelRunResponseSchema, {
+        revision: BigInt(done.revision),
+        inputsRequeued: requeued,
+        inputsAbandoned: abandoned,
+      });
+    },
+    releaseRun: async (request, context) => {
+      const call = callerOf(context);
+      const check = makeFieldCheck();
+      const { stream, ...run } = checkRun(check, call, request);
+      finish(check);
+      const command = hashed({ type: "release_run" as const, ...run });
+      const done = await submit(call, request, stream, command);
+      return create(ReleaseRunResponseSchema, {
+        released: done.reply.type === "released" && done.reply.released,
+        revision: BigInt(done.revision),
+      });
+    },
+  };
+}
