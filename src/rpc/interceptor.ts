@@ -12,7 +12,7 @@ import {
   type UnaryRequest,
 } from "@connectrpc/connect";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
-import { NAMESPACE_HEADER, traceParentOf } from "./caller.ts";
+import { NAMESPACE_HEADER, traceParentOf } from "./call.ts";
 import { connectErrorOf, isTransportError, wireRefusalOf } from "./errors.ts";
 import type { FinishedCall, RpcObserver } from "./observer.ts";
 
