@@ -15,8 +15,7 @@ export interface TimedKey {
   readonly name: string;
 }
 
-/** Negative, zero or positive as `left` sorts before, with or after `right`. */
-export function compareText(left: string, right: string): number {
+function compareText(left: string, right: string): number {
   const length = Math.min(left.length, right.length);
   for (let index = 0; index < length; index += 1) {
     const first = left.charCodeAt(index);
@@ -30,8 +29,7 @@ export function compareText(left: string, right: string): number {
   return left.length - right.length;
 }
 
-/** Orders by time, then by name. */
-export function compareTimed(left: TimedKey, right: TimedKey): number {
+function compareTimed(left: TimedKey, right: TimedKey): number {
   return left.at - right.at || compareText(left.name, right.name);
 }
 

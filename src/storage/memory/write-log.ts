@@ -16,7 +16,7 @@ export type Journaling = "immediate" | "manual";
 export interface WriteLog {
   /** Notes how to take back a write that was just made. */
   readonly wrote: (undo: Undo) => void;
-  /** Resolves when all writes so far are journaled; throws `unavailable` when a crash came first. */
+  /** Resolves when all writes so far are journaled; throws `unavailable` if a crash came first. */
   readonly journaled: () => Promise<void>;
   /** Journals everything written so far. */
   readonly flush: () => void;

@@ -1,8 +1,8 @@
 /**
  * The collections `checkpoints` and `checkpointChunks`: stored folds, insert-only. The head of a
  * checkpoint carries the first 4 MiB of the state and says how much there is; the rest lies in
- * chunks, written before the head, so that whoever finds a head finds all of it. Every attempt writes
- * chunks of its own, so that two servers storing the same fold cannot mix theirs.
+ * chunks, written before the head, so that whoever finds a head finds all of it. Every attempt
+ * writes chunks of its own, so that two servers storing the same fold cannot mix theirs.
  */
 import { randomUUID } from "node:crypto";
 import { Binary } from "mongodb";

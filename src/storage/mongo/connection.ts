@@ -1,8 +1,8 @@
 /**
  * The one client of the storage and the few ways to talk through it. Everything is explicit: write
  * and read concern per command, a deadline that also holds when nobody answers, a label that names
- * the query in the server's logs. Writes are sent as commands, because answers are then read by code
- * and the bulk writers of the driver cost twice the processor time per document.
+ * the query in the server's logs. Writes are sent as commands, because answers are then read by
+ * code and the bulk writers of the driver cost twice the processor time per document.
  *
  * The driver never retries a write: only the journal's writer knows what may be sent again.
  */

@@ -1,7 +1,7 @@
 /**
  * The collection `leases`: one register per executor incarnation, timed by the database's clock
- * alone (`$$NOW`), updated in place. `lapsed` is for good: renewals and lapses meet in one document,
- * and whichever comes first there has decided.
+ * alone (`$$NOW`), updated in place. `lapsed` is for good: renewals and lapses meet in one
+ * document, and whichever comes first there has decided.
  *
  * A lapsed register stays for thirty days after all its streams know, so that a holder that wakes
  * up late is told; after that it is told the same because there is no register.

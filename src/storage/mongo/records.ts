@@ -1,7 +1,7 @@
 /**
- * One collection per record class: rows of what folded states forgot, insert-only. A row is found by
- * its place in the stream or by any of its lookups; lookups are indexed by a short hash, so that long
- * keys cost no more than short ones, and compared in the clear.
+ * One collection per record class: rows of what folded states forgot, insert-only. A row is found
+ * by its place in the stream or by any of its lookups; lookups are indexed by a short hash, so that
+ * long keys cost no more than short ones, and compared in the clear.
  */
 import { hash } from "node:crypto";
 import { Binary } from "mongodb";

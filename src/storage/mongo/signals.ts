@@ -1,7 +1,7 @@
 /**
- * The capped collection `signals`: hints between replicas, tailed by each. A subscriber first writes
- * a marker of its own and listens from there on, so no clock and no order of keys is needed; when
- * the tail breaks it writes a new marker and tells of a gap.
+ * The capped collection `signals`: hints between replicas, tailed by each. A subscriber first
+ * writes a marker of its own and listens from there on, so no clock and no order of keys is needed;
+ * when the tail breaks it writes a new marker and tells of a gap.
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";

@@ -129,15 +129,27 @@ function rowBytes(row: StreamRow): number {
   return Buffer.byteLength(row.factsText) + labelBytes + envelopeBytes;
 }
 
+/**
+ * Labels that all have to match: the first as a whole value, which the index serves, the others by
+ * their members, which it does not; two whole values would make the server sort in memory.
+ */
+function labelFilter(labels: readonly LabelDocument[]): Readonly<Record<string, unknown>> {
+  const [first, ...rest] = labels;
+  if (first === undefined) return {};
+  const others = rest.map(({ name, value }) => ({
+    labels: { $elemMatch: { name: { $eq: name }, value: { $eq: value } } },
+  }));
+  return others.length === 0 ? { labels: first } : { labels: first, $and: others };
+}
+
 /** The filter of a list, in the form that the chosen index serves. */
 function filterOf(query: StreamQuery): Readonly<Record<string, unknown>> {
   const { states, pool, runnableAt, afterId } = query;
-  const labels = labelsToDocuments(query.labels ?? {});
   return {
     kind: query.kind,
     namespace: query.namespace,
     ...(afterId === undefined ? {} : { id: { $gt: afterId } }),
-    ...(labels.length === 0 ? {} : { labels: { $all: labels } }),
+    ...labelFilter(labelsToDocuments(query.labels ?? {})),
     ...(query.includeGone ? {} : { gone: false }),
     ...(states === undefined ? {} : { state: { $in: states } }),
     ...(pool === undefined ? {} : { pool }),

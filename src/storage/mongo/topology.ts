@@ -11,7 +11,7 @@ export interface HelloReply {
   /** Present on members of a replica set. */
   readonly setName?: string;
   /** `isdbgrid` on the router of a sharded cluster. */
-  readonly msg?: string;
+  readonly ["msg"]?: string;
   /** Names the life of the server process, where the server tells. */
   readonly topologyVersion?: { readonly processId: { readonly toHexString: () => string } };
 }
@@ -24,7 +24,7 @@ export interface BuildReply {
 
 /** The deployment that answered `hello`. */
 export function topologyOf(hello: HelloReply): MongoTopology {
-  if (hello.msg === "isdbgrid") return "sharded";
+  if (hello["msg"] === "isdbgrid") return "sharded";
   return hello.setName === undefined ? "standalone" : "replica_set";
 }
 

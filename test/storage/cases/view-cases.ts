@@ -1,0 +1,197 @@
+/** What every view store promises. */
+import { randomUUID } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import type { StreamQuery, StreamRow, ViewStore } from "../../../src/engine/ports.ts";
+import { sampleRow } from "../samples.ts";
+import type { CaseSetup } from "../case-setup.ts";
+
+/** A query over all rows of a namespace. */
+function everyRow(namespace: string, changes: Partial<StreamQuery> = {}): StreamQuery {
+  return { kind: "runtime", namespace, includeGone: true, limit: 100, ...changes };
+}
+
+function idsOf(rows: readonly StreamRow[]): readonly string[] {
+  return rows.map((row) => row.id);
+}
+
+function upsertCases(setup: CaseSetup): void {
+  const views = (): ViewStore => setup.storage().views;
+
+  it("answers a row as it was written", async () => {
+    const row = sampleRow(randomUUID(), "a/b:c%", {
+      revision: 7,
+      state: "running",
+      labels: { team: "x=y", "dotted.$name": "ü" },
+      pool: "workers",
+      runnableSince: 1_700_000_000_001,
+      dueAt: 1_700_000_000_002,
+      holder: "executor/incarnation",
+      gone: true,
+    });
+    await views().upsert([row]);
+    expect(await views().get([row.stream])).toEqual([row]);
+  });
+
+  it("lets only a higher revision replace a row, in whatever order they come", async () => {
+    const namespace = randomUUID();
+    const row = (revision: number): StreamRow =>
+      sampleRow(namespace, "a", { revision, state: `state ${revision}` });
+    const other = setup.otherStorage().views;
+    await views().upsert([row(5)]);
+    await other.upsert([row(3)]);
+    await other.upsert([{ ...row(5), state: "late" }]);
+    expect(await views().get([row(5).stream])).toEqual([row(5)]);
+    await Promise.all([9, 6, 8, 7].map((revision) => other.upsert([row(revision)])));
+    expect(await views().get([row(9).stream])).toEqual([row(9)]);
+  });
+
+  it("replaces a row as a whole: what the new one lacks is gone", async () => {
+    const namespace = randomUUID();
+    const full = sampleRow(namespace, "a", { pool: "p", runnableSince: 5, dueAt: 5, holder: "h" });
+    await views().upsert([full]);
+    await views().upsert([sampleRow(namespace, "a", { revision: 2 })]);
+    expect(await views().get([full.stream])).toEqual([sampleRow(namespace, "a", { revision: 2 })]);
+    expect(await views().runnable("runtime", namespace, "p", 10, 10)).toEqual([]);
+  });
+
+  it("leaves absent rows out", async () => {
+    const row = sampleRow(randomUUID(), "a");
+    await views().upsert([row]);
+    await views().upsert([]);
+    const absent = sampleRow(randomUUID(), "b").stream;
+    expect(await views().get([absent, row.stream])).toEqual([row]);
+  });
+}
+
+function listCases(setup: CaseSetup): void {
+  const views = (): ViewStore => setup.storage().views;
+
+  it("lists a namespace by id in pages", async () => {
+    const namespace = randomUUID();
+    const ids = ["B", "a", "a-1", "a/1", "ö", "\uffee", "\u{1f680}"];
+    await views().upsert(ids.toReversed().map((id) => sampleRow(namespace, id)));
+    await views().upsert([sampleRow(randomUUID(), "elsewhere")]);
+    expect(idsOf(await views().list(everyRow(namespace)))).toEqual(ids);
+    const first = await views().list(everyRow(namespace, { limit: 3 }));
+    expect(idsOf(first)).toEqual(ids.slice(0, 3));
+    const rest = await views().list(everyRow(namespace, { afterId: first[2]?.id ?? "" }));
+    expect(idsOf(rest)).toEqual(ids.slice(3));
+  });
+
+  it("filters by state, pool, kind and what is gone", async () => {
+    const namespace = randomUUID();
+    await views().upsert([
+      sampleRow(namespace, "a", { state: "idle", pool: "p" }),
+      sampleRow(namespace, "b", { state: "running", pool: "p" }),
+      sampleRow(namespace, "c", { state: "stopped", pool: "q" }),
+      sampleRow(namespace, "d", { state: "idle", gone: true }),
+      { ...sampleRow(namespace, "e"), kind: "process", stream: sampleRow(namespace, "e").stream },
+    ]);
+    const list = async (changes: Partial<StreamQuery>): Promise<readonly string[]> =>
+      idsOf(await views().list(everyRow(namespace, changes)));
+    expect(await list({})).toEqual(["a", "b", "c", "d"]);
+    expect(await list({ includeGone: false })).toEqual(["a", "b", "c"]);
+    expect(await list({ states: ["idle", "stopped"] })).toEqual(["a", "c", "d"]);
+    expect(await list({ pool: "p", states: ["running"] })).toEqual(["b"]);
+    expect(await list({ kind: "process" })).toEqual(["e"]);
+  });
+
+  it("filters by labels, all of which have to match by name and value", async () => {
+    const namespace = randomUUID();
+    await views().upsert([
+      sampleRow(namespace, "a", { labels: { team: "x", tier: "1" } }),
+      sampleRow(namespace, "b", { labels: { team: "x", tier: "2" } }),
+      sampleRow(namespace, "c", { labels: { tier: "x" } }),
+    ]);
+    const list = async (labels: Record<string, string>): Promise<readonly string[]> =>
+      idsOf(await views().list(everyRow(namespace, { labels })));
+    expect(await list({ team: "x" })).toEqual(["a", "b"]);
+    expect(await list({ team: "x", tier: "2" })).toEqual(["b"]);
+    expect(await list({ team: "1" })).toEqual([]);
+    expect(await list({})).toEqual(["a", "b", "c"]);
+  });
+
+  it("pages through labelled rows by id", async () => {
+    const namespace = randomUUID();
+    const ids = Array.from({ length: 9 }, (_, index) => `r${index}`);
+    await views().upsert(
+      ids.map((id, index) =>
+        sampleRow(namespace, id, { labels: { even: String(index % 2 === 0), all: "1" } }),
+      ),
+    );
+    const labels = { even: "true", all: "1" };
+    const first = await views().list(everyRow(namespace, { labels, limit: 2 }));
+    const rest = await views().list(everyRow(namespace, { labels, afterId: "r2" }));
+    expect(idsOf(first)).toEqual(["r0", "r2"]);
+    expect(idsOf(rest)).toEqual(["r4", "r6", "r8"]);
+  });
+
+  it("filters by work that is due at a time", async () => {
+    const namespace = randomUUID();
+    await views().upsert([
+      sampleRow(namespace, "a", { runnableSince: 100 }),
+      sampleRow(namespace, "b", { runnableSince: 200 }),
+      sampleRow(namespace, "c"),
+    ]);
+    const rows = await views().list(everyRow(namespace, { runnableAt: 150 }));
+    expect(idsOf(rows)).toEqual(["a"]);
+  });
+}
+
+function orderCases(setup: CaseSetup): void {
+  const views = (): ViewStore => setup.storage().views;
+
+  it("answers the runnable rows of a pool, oldest first", async () => {
+    const namespace = randomUUID();
+    const since = (id: string, runnableSince: number, pool = "p"): StreamRow =>
+      sampleRow(namespace, id, { pool, runnableSince });
+    await views().upsert([since("a", 30), since("b", 10), since("c", 20), since("d", 5, "q")]);
+    await views().upsert([since("e", 900), sampleRow(namespace, "f", { pool: "p" })]);
+    const runnable = async (at: number, limit: number): Promise<readonly string[]> =>
+      idsOf(await views().runnable("runtime", namespace, "p", at, limit));
+    expect(await runnable(100, 10)).toEqual(["b", "c", "a"]);
+    expect(await runnable(100, 2)).toEqual(["b", "c"]);
+    expect(await runnable(9, 10)).toEqual([]);
+    expect(await views().runnable("runtime", randomUUID(), "p", 100, 10)).toEqual([]);
+  });
+
+  it("answers rows whose timer is due, earliest first, of all namespaces", async () => {
+    const [left, right] = [randomUUID(), randomUUID()];
+    const epoch = -Math.floor(Math.random() * 1e12) - 1_000;
+    await views().upsert([
+      sampleRow(left, "a", { dueAt: epoch + 3 }),
+      sampleRow(right, "b", { dueAt: epoch + 1 }),
+      sampleRow(left, "c", { dueAt: epoch + 2 }),
+      sampleRow(left, "d", { dueAt: epoch + 900 }),
+    ]);
+    const mine = async (at: number, limit: number): Promise<readonly string[]> =>
+      idsOf(await views().due(at, limit)).filter((id) => ["a", "b", "c", "d"].includes(id));
+    expect(await mine(epoch + 3, 1_000)).toEqual(["b", "c", "a"]);
+    expect(await mine(epoch + 2, 1)).toEqual(["b"]);
+    await views().upsert([sampleRow(right, "b", { revision: 2 })]);
+    expect(await mine(epoch + 3, 1_000)).toEqual(["c", "a"]);
+  });
+
+  it("answers the rows that a holder has", async () => {
+    const namespace = randomUUID();
+    const holder = `${randomUUID()}/1`;
+    await views().upsert([
+      sampleRow(namespace, "a", { holder }),
+      sampleRow(namespace, "b", { holder }),
+      sampleRow(namespace, "c", { holder: `${holder}1` }),
+    ]);
+    expect(idsOf(await views().heldBy(holder, 10)).toSorted()).toEqual(["a", "b"]);
+    expect(await views().heldBy(holder, 1)).toHaveLength(1);
+    await views().upsert([sampleRow(namespace, "a", { revision: 2 })]);
+    expect(idsOf(await views().heldBy(holder, 10))).toEqual(["b"]);
+  });
+}
+
+/** See the header of this file. */
+export function viewCases(setup: CaseSetup): void {
+  describe("views", () => {
+    upsertCases(setup);
+    listCases(setup);
+    orderCases(setup);
+  });
+}
