@@ -12,7 +12,7 @@ import {
   type UnaryRequest,
 } from "@connectrpc/connect";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
-import { NAMESPACE_HEADER, traceParentOf } from "./call.ts";
+import { NAMESPACE_HEADER, traceParentOf } from "./caller.ts";
 import { connectErrorOf, isTransportError, wireRefusalOf } from "./errors.ts";
 import type { FinishedCall, RpcObserver } from "./observer.ts";
 
@@ -21,7 +21,7 @@ type AnyRequest = UnaryRequest | StreamRequest;
 const UPPER = /(?<=[a-z])[A-Z]/g;
 
 /** The name of a status in lower snake case. */
-function codeName(code: Code): string {
+export function codeName(code: Code): string {
   return Code[code].replace(UPPER, (letter) => `_${letter}`).toLowerCase();
 }
 

@@ -15,7 +15,7 @@ const PRINTABLE_ASCII = /^[\x20-\x7e]+$/;
 const TRACE_PARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** What the headers of a call say. */
-export interface Call {
+export interface Caller {
   readonly namespace: Namespace;
   /** Unverified. */
   readonly actor?: string;
@@ -36,7 +36,7 @@ export function traceParentOf(header: Headers): string | undefined {
 }
 
 /** Who calls. Throws INVALID_FIELD for a namespace or an actor that cannot be one. */
-export function callOf(context: Pick<HandlerContext, "requestHeader">): Call {
+export function callerOf(context: Pick<HandlerContext, "requestHeader">): Caller {
   const header = context.requestHeader;
   const namespace = header.get(NAMESPACE_HEADER) || NAMESPACE_DEFAULT;
   const actor = header.get(ACTOR_HEADER);
