@@ -57,7 +57,7 @@ export function rowOf<State, Command, Event, Reply>(
     state: summary.state,
     labels: summary.labels,
     gone: summary.gone,
-    factsText: JSON.stringify(summary.facts),
+    factsText: JSON.stringify(summary.facts()),
     ...(pool === undefined ? {} : { pool }),
     ...(runnableSince === undefined ? {} : { runnableSince }),
     ...(dueAt === undefined ? {} : { dueAt }),

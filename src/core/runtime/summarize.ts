@@ -66,7 +66,7 @@ export function summarize(state: RuntimeState): StreamSummary {
     ...(isUnacknowledged ? { dueAt: run.startedAt + ACKNOWLEDGE_TIMEOUT_MS } : {}),
     ...(lease === null ? {} : { holder: holderName(lease) }),
     gone: registration !== "registered" || phase === "destroyed",
-    facts: factsOf(state),
+    facts: () => factsOf(state),
   };
 }
 

@@ -94,8 +94,8 @@ export interface StreamSummary {
   readonly holder?: string;
   /** True once the stream is over and left out of default listings. */
   readonly gone: boolean;
-  /** Shown by list RPCs without loading the stream; bounded, no payloads. */
-  readonly facts: JsonObject;
+  /** Shown by list RPCs without loading the stream; bounded, no payloads. Built when asked for. */
+  readonly facts: () => JsonObject;
 }
 
 /** A pure state machine over a stream; one per stream kind. */

@@ -145,7 +145,7 @@ export const ledgerAggregate: LedgerAggregate = {
     state: state.generation === 0 ? "idle" : "held",
     labels: {},
     gone: false,
-    facts: { total: state.total },
+    facts: () => ({ total: state.total }),
   }),
   forgettableCount: (state) => (state.forgettable >= FORGETTABLE_MAX ? 1_000_000 : 0),
   forgettable: (state) =>
