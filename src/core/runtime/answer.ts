@@ -5,11 +5,12 @@
  */
 import type { EventPosition } from "../shared/aggregate.ts";
 import { FoldError } from "../shared/fold-error.ts";
-import { acceptedHeader } from "./input-header.ts";
+import { acceptedHeader, admittedHeader } from "./input-header.ts";
 import type { RuntimeCommand, RuntimeReply, StartedRun } from "./commands.ts";
 import type { RuntimeEvent, RuntimeEventType } from "./events.ts";
 import { receiptOf } from "./receipt.ts";
 import { type Report, reportOf } from "./report.ts";
+import type { InputHeader } from "./state.ts";
 
 type EventOf<Type extends RuntimeEventType> = Extract<RuntimeEvent, { readonly type: Type }>;
 type CommandOf<Type extends RuntimeCommand["type"]> = Extract<
@@ -75,13 +76,18 @@ function answerReport(type: ReportAction, events: readonly RuntimeEvent[]): Repo
   return report;
 }
 
+/** A call repeated by its request id may carry a fresh input id; the first one's is the answer. */
+function repeatedHeader(events: readonly RuntimeEvent[], at: EventPosition): InputHeader {
+  return admittedHeader(find(events, "input_admitted"), at);
+}
+
 function answerIngest(
   command: CommandOf<"ingest">,
   events: readonly RuntimeEvent[],
   at: EventPosition,
 ): RuntimeReply {
-  const header = acceptedHeader(command.input.inputId, events, at);
-  if (header === undefined) throw new FoldError("the commit does not admit the input of this call");
+  const { inputId } = command.input;
+  const header = acceptedHeader(inputId, events, at) ?? repeatedHeader(events, at);
   return { type: "ingested", outcome: { type: "accepted", header } };
 }
 
@@ -111,7 +117,7 @@ export function answer(
     case "interrupt_run":
       return { type: "interrupted", runId: find(events, "run_interrupted").runId };
     case "publish_event":
-      return { type: "published", eventId: command.eventId };
+      return { type: "published", eventId: find(events, "event_published").eventId };
     case "grant_lease":
       return { type: "lease", generation: find(events, "lease_granted").generation };
     case "assign_run":
