@@ -7,6 +7,7 @@ import { checkpointOf } from "./checkpoint-codec.ts";
 import type { Committer } from "./committer.ts";
 import type { EngineObserver } from "./observer.ts";
 import type { CheckpointStore, RecordStore } from "./ports.ts";
+import type { CacheBudget } from "./stream-cache.ts";
 import type { StreamEntry } from "./stream-entry.ts";
 import { filterWith, foldBytes, forgetRecords, type StreamFold } from "./stream-fold.ts";
 
@@ -33,12 +34,13 @@ export interface CheckpointerOptions {
   readonly records: RecordStore;
   readonly checkpoints: CheckpointStore;
   readonly committer: Committer;
+  readonly budget: CacheBudget;
   readonly observer: EngineObserver;
 }
 
 /** Makes the checkpointer of a process. */
 export function makeCheckpointer(options: CheckpointerOptions): Checkpointer {
-  const { records, checkpoints, committer, observer } = options;
+  const { records, checkpoints, committer, budget, observer } = options;
   const waiting: (() => Promise<void>)[] = [];
   let running = 0;
 
@@ -74,7 +76,7 @@ export function makeCheckpointer(options: CheckpointerOptions): Checkpointer {
     await committer.exclusive(entry, async () => {
       if (!entry.fold) return;
       entry.fold = forgetRecords(aggregate, entry.fold, rows, forgotten);
-      entry.bytes = foldBytes(aggregate, entry.fold);
+      budget.measured(entry, foldBytes(aggregate, entry.fold));
       entry.commitsSinceCheckpoint = Math.max(0, entry.commitsSinceCheckpoint - commits);
       entry.bytesSinceCheckpoint = Math.max(0, entry.bytesSinceCheckpoint - bytes);
     });

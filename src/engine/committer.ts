@@ -21,7 +21,13 @@ import type { Prober } from "./freshness.ts";
 import type { JournalWriter } from "./journal-writer.ts";
 import type { Loader } from "./loader.ts";
 import type { EngineObserver } from "./observer.ts";
-import type { Clock, Entropy, RecordStore, StoredCommit } from "./ports.ts";
+import {
+  type Clock,
+  type Entropy,
+  type RecordStore,
+  StorageError,
+  type StoredCommit,
+} from "./ports.ts";
 import { recordBody } from "./record-codec.ts";
 import { releaseVerdicts } from "./release.ts";
 import type { PendingCommand, StreamEntry } from "./stream-entry.ts";
@@ -35,6 +41,10 @@ const CONFLICT_BACKOFF = { initialMs: 2, maxMs: 250 };
 const CONTENDED_MS = 5000;
 const CATCH_UP_TRIES_MAX = 200;
 const CATCH_UP_PAUSE_MS = 5;
+/** A range scan that runs while commits land may miss one it has passed: look again. */
+const HOLE_READS_MAX = 3;
+
+const RETRY_AFTER_MS = 1000;
 
 const NOTHING_FOUND: FoundRecords = { find: () => undefined };
 
@@ -76,6 +86,11 @@ export interface ActiveCommand {
   status: "waiting" | "in_flight" | "settled";
 }
 
+/** The part of an entry that says whether it travels in batches of its own. */
+interface ContendedEntry {
+  readonly conflictedMs: number;
+}
+
 /** Serves the queues of all streams. */
 export interface Committer {
   /** Starts working on an entry's queue and tasks if nobody does. */
@@ -113,17 +128,23 @@ export function makeCommitter(options: CommitterOptions): Committer {
     revision: Revision,
   ): Promise<void> {
     await options.loader.load(entry);
-    for (let tries = 0; ; tries += 1) {
+    for (let tries = 0, holes = 0; ; tries += 1) {
       const fold = entry.fold;
-      if (!fold || (fold.revision >= revision && tries > 0)) return;
+      if (!fold) return;
       const page = await reads.readAfter([{ stream: entry.stream, revision: fold.revision }]);
+      let head = fold;
+      let holed = false;
       for (const stored of page.commits) {
-        if (stored.revision !== (entry.fold?.revision ?? 0) + 1 && tries < 3) break;
-        advance(entry, foldCommit(entry.aggregate, entry.fold ?? fold, stored));
+        holed = stored.revision > head.revision + 1 && holes < HOLE_READS_MAX;
+        if (holed) break;
+        const folded = foldCommit(entry.aggregate, head, stored);
+        advance(entry, folded);
+        head = folded.after;
       }
-      if (page.complete && (entry.fold?.revision ?? 0) >= revision) return;
+      if (holed) holes += 1;
+      else if (page.complete && head.revision >= revision) return;
       if (tries > CATCH_UP_TRIES_MAX) throw new RefusedError(unreadable(entry.stream, revision));
-      if (page.complete) await delay(clock, CATCH_UP_PAUSE_MS);
+      if (holed || page.complete) await delay(clock, CATCH_UP_PAUSE_MS);
     }
   }
 
@@ -138,17 +159,10 @@ export function makeCommitter(options: CommitterOptions): Committer {
       bytes += size;
       count += 1;
     }
-    const batch = entry.pending.slice(0, count);
-    return batch.filter((pending) => pending.status !== "settled");
+    return entry.pending.slice(0, count);
   }
 
-  /** Commands stay in `pending` until they are settled, so that timeouts find them. */
-  function dropSettled<State, Command, Event, Reply>(
-    entry: StreamEntry<State, Command, Event, Reply>,
-    count: number,
-  ): void {
-    entry.pending.splice(0, count);
-  }
+  const isOpen = (pending: ActiveCommand): boolean => pending.status !== "settled";
 
   async function lookUp<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
@@ -202,17 +216,7 @@ export function makeCommitter(options: CommitterOptions): Committer {
     });
     entry.writesStarted += 1;
     const serial = entry.writesStarted;
-    const contended = clock.monotonicMs() - entry.conflictedMs < CONTENDED_MS;
-    const outcome = await writer.write(stored, contended);
-    if (outcome === "rejected") {
-      throw new RefusedError(
-        refusalOf("STREAM_QUARANTINED", "The database refuses a commit of this stream", {
-          stream: entry.stream,
-          revision: stored.revision,
-        }),
-      );
-    }
-    if (outcome === "taken" && !(await isMine(entry, stored))) return undefined;
+    if (!(await land(entry, stored))) return undefined;
     entry.writesAcknowledged = serial;
     const after = {
       state: decided.state,
@@ -226,15 +230,27 @@ export function makeCommitter(options: CommitterOptions): Committer {
     return { stored, commands, events, before, after };
   }
 
-  async function isMine(entry: ActiveEntry, mine: StoredCommit): Promise<boolean> {
+  /**
+   * Sends a commit until it is certain what has its revision; true when it is this one. What had it
+   * may vanish in a crash of the database before it was durable: then the revision is free again.
+   */
+  async function land(entry: ContendedEntry, mine: StoredCommit): Promise<boolean> {
+    const { stream, revision } = mine;
     for (let attempt = 1; ; attempt += 1) {
+      const contended = clock.monotonicMs() - entry.conflictedMs < CONTENDED_MS;
+      const outcome = await writer.write(mine, contended);
+      if (outcome === "stored") return true;
+      if (outcome === "rejected") {
+        const message = "The database refuses a commit of this stream";
+        throw new RefusedError(refusalOf("STREAM_QUARANTINED", message, { stream, revision }));
+      }
       try {
-        const landed = await options.readAt(entry.stream, mine.revision);
-        return landed.commitId === mine.commitId;
+        const landed = await reads.readAt({ stream, revision });
+        if (landed) return landed.commitId === mine.commitId;
       } catch (error) {
         observer.backgroundFailed("read of a taken revision", error);
-        await delay(clock, backoffMs(CONFLICT_BACKOFF, attempt, entropy));
       }
+      await delay(clock, backoffMs(CONFLICT_BACKOFF, attempt, entropy));
     }
   }
 
@@ -264,8 +280,9 @@ export function makeCommitter(options: CommitterOptions): Committer {
     taken: readonly PendingCommand<State, Command, Event, Reply>[],
   ): Promise<void> {
     for (let tries = 1; ; tries += 1) {
-      const batch = taken.filter((pending) => pending.status !== "settled");
-      const found = await lookUp(entry, batch);
+      const found = await lookUp(entry, taken.filter(isOpen));
+      // After the look-up: a command that was answered meanwhile must not be done.
+      const batch = taken.filter(isOpen);
       const fold = entry.fold;
       if (!fold || batch.length === 0) return;
       const at = Math.max(options.nowMs(), fold.at);
@@ -322,28 +339,36 @@ export function makeCommitter(options: CommitterOptions): Committer {
     }
     const pressure = options.pressure();
     if (pressure) await pressure;
-    let count = Math.min(entry.pending.length, BATCH_COMMANDS_MAX);
+    let batch: readonly PendingCommand<State, Command, Event, Reply>[] = entry.pending;
     try {
       await options.loader.load(entry);
-      const batch = take(entry);
-      const last = batch[batch.length - 1];
-      count = last ? entry.pending.indexOf(last) + 1 : count;
+      batch = take(entry);
       await serve(entry, batch);
     } catch (error) {
-      if (error instanceof RefusedError) {
-        const { reason } = error.refusal;
+      const refused = asRefused(entry.stream, error);
+      if (refused instanceof RefusedError) {
+        const { reason } = refused.refusal;
         if (reason === "STREAM_QUARANTINED" || reason === "STREAM_CORRUPT") {
-          entry.broken = error;
-          observer.streamBroken(entry.stream, error);
+          entry.broken = refused;
+          observer.streamBroken(entry.stream, refused);
         }
       }
-      for (const pending of entry.pending.slice(0, count)) {
-        if (pending.status !== "settled") pending.reject(error);
+      for (const pending of batch.filter(isOpen)) {
         pending.status = "settled";
+        pending.reject(refused);
       }
     } finally {
-      dropSettled(entry, count);
+      // Commands stay in `pending` until they are settled, so that timeouts find them.
+      entry.pending = entry.pending.filter(isOpen);
     }
+  }
+
+  /** A database that does not answer is no bug, and nothing was committed when it gets here. */
+  function asRefused(stream: string, error: unknown): unknown {
+    if (!(error instanceof StorageError) || error.kind !== "unavailable") return error;
+    const message = "The database does not answer; sending the call again is safe";
+    const refusal = refusalOf("DATABASE_UNAVAILABLE", message, { stream });
+    return new RefusedError({ ...refusal, retryAfterMs: RETRY_AFTER_MS }, { cause: error });
   }
 
   async function drain<State, Command, Event, Reply>(

@@ -36,7 +36,7 @@ export interface DecideOptions {
   readonly now: TimeMs;
   readonly entropy: Entropy;
   readonly found: FoundRecords;
-  /** Called when `decide` throws: a bug that costs its command, not its neighbours. */
+  /** Called when `decide` or `evolve` throws: a bug that costs its command, not its neighbours. */
   readonly onBug: (error: unknown) => void;
 }
 
@@ -112,13 +112,7 @@ export function decideBatch<State, Command, Event, Reply>(
       random: options.entropy.random,
       found: options.found,
     };
-    try {
-      return aggregate.decide(state, command, context);
-    } catch (error) {
-      options.onBug(error);
-      const refusal = refusalOf("INTERNAL", "Internal error; it was logged with its cause");
-      return { kind: "refuse", refusal };
-    }
+    return aggregate.decide(state, command, context);
   }
 
   function accept(envelope: CommandEnvelope<Command>, caused: readonly Event[]): Verdict<Reply> {
@@ -150,6 +144,14 @@ export function decideBatch<State, Command, Event, Reply>(
     }
   }
 
-  for (const { envelope } of batch) verdicts.push(judge(envelope));
+  for (const { envelope } of batch) {
+    try {
+      verdicts.push(judge(envelope));
+    } catch (error) {
+      options.onBug(error);
+      const refusal = refusalOf("INTERNAL", "Internal error; it was logged with its cause");
+      verdicts.push({ kind: "refused", refusal });
+    }
+  }
   return { verdicts, marks, events, state };
 }

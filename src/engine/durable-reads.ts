@@ -3,11 +3,13 @@
  * another replica is visible before it is journaled and a crash can take it back; so a barrier
  * write follows the read, and the token of the database's life must be the same before and after.
  */
-import type { CommitPage, JournalStore, StreamPoint } from "./ports.ts";
+import type { CommitPage, JournalStore, StoredCommit, StreamPoint } from "./ports.ts";
 
 /** Reads of commits that are durable when the promise resolves. */
 export interface DurableReads {
   readonly readAfter: (points: readonly StreamPoint[]) => Promise<CommitPage>;
+  /** The commit at a point; `undefined` when there is none. */
+  readonly readAt: (point: StreamPoint) => Promise<StoredCommit | undefined>;
 }
 
 /** Shares a running piece of work among callers that came before it started. */
@@ -36,18 +38,35 @@ export function makeDurableReads(journal: JournalStore): DurableReads {
   const barrier = makeCoalesced(() => journal.barrier());
   let life: string | null = null;
 
-  async function readAfter(points: readonly StreamPoint[]): Promise<CommitPage> {
-    if (journal.readsAreDurable) return await journal.readAfter(points);
+  /** What `read` shows may vanish while `isSafe` is false. */
+  async function durably<Result>(
+    read: () => Promise<Result>,
+    isSafe: (result: Result) => boolean,
+  ): Promise<Result> {
+    if (journal.readsAreDurable) return await read();
     for (;;) {
       life ??= await barrier();
       const lifeBefore = life;
-      const page = await journal.readAfter(points);
-      if (page.commits.length === 0) return page;
+      const result = await read();
+      if (isSafe(result)) return result;
       const lifeAfter = await barrier();
-      if (lifeAfter === lifeBefore) return page;
+      if (lifeAfter === lifeBefore) return result;
       life = lifeAfter;
     }
   }
 
-  return { readAfter };
+  return {
+    readAfter: (points) =>
+      durably(
+        () => journal.readAfter(points),
+        (page) => page.commits.length === 0,
+      ),
+    readAt: async (point) => {
+      const found = await durably(
+        () => journal.readAt([point]),
+        (commits) => commits.length === 0,
+      );
+      return found[0];
+    },
+  };
 }

@@ -85,9 +85,7 @@ function makeOnFolded(
   }
 
   return (entry, commit) => {
-    const bytesBefore = entry.bytes;
-    entry.bytes = foldBytes(entry.aggregate, commit.after);
-    budget.resized(bytesBefore, entry.bytes);
+    budget.measured(entry, foldBytes(entry.aggregate, commit.after));
     views.touch(entry, commit.stored.at);
     considerCheckpoint(entry);
     hear(() => entry.onAdvance?.(entry.stream, commit));
@@ -135,7 +133,7 @@ async function waitUntil(clock: Clock, limitMs: number, isDone: () => boolean): 
 /** Makes an engine; nothing runs before `start` but timers that find nothing to do. */
 export function makeEngine(options: EngineOptions): Engine {
   const { storage, clock, entropy, observer } = options;
-  const { journal } = storage;
+  const { journal, records, checkpoints } = storage;
   const time = makeDatabaseTime(clock);
   const reads = makeDurableReads(journal);
   const prober = makeProber(journal);
@@ -143,7 +141,7 @@ export function makeEngine(options: EngineOptions): Engine {
   const views = makeViewBacklog(storage.views, clock, observer);
   const timeouts = makeAnswerTimeouts(clock, options.answerTimeoutMs);
   const listened = makeListenedStreams(prober, observer);
-  const loader = makeLoader({ reads, checkpoints: storage.checkpoints, clock, observer });
+  const loader = makeLoader({ reads, budget, checkpoints, clock, observer });
   const readAt = makeReadAt(storage);
   let onRunnable: (streams: readonly StreamName[]) => void = () => undefined;
   let stopping = false;
@@ -159,7 +157,7 @@ export function makeEngine(options: EngineOptions): Engine {
     readAt,
     prober,
     loader,
-    records: storage.records,
+    records,
     clock,
     entropy,
     observer,
@@ -168,8 +166,7 @@ export function makeEngine(options: EngineOptions): Engine {
     pressure: views.pressure,
     onActive: timeouts.watch,
   });
-  const { records, checkpoints } = storage;
-  const checkpointer = makeCheckpointer({ records, checkpoints, committer, observer });
+  const checkpointer = makeCheckpointer({ records, checkpoints, committer, budget, observer });
   const parts: EngineParts = {
     options,
     time,

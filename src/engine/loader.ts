@@ -9,6 +9,7 @@ import { RefusedError } from "../core/shared/refusal.ts";
 import type { DurableReads } from "./durable-reads.ts";
 import type { EngineObserver } from "./observer.ts";
 import type { CheckpointStore, Clock, StoredCheckpoint, StoredCommit } from "./ports.ts";
+import type { CacheBudget } from "./stream-cache.ts";
 import { foldBytes, foldCommit, initialFold } from "./stream-fold.ts";
 import type { StreamEntry } from "./stream-entry.ts";
 
@@ -27,6 +28,7 @@ export interface Loader {
 /** What the loader works with. */
 export interface LoaderOptions {
   readonly reads: DurableReads;
+  readonly budget: CacheBudget;
   readonly checkpoints: CheckpointStore;
   readonly clock: Clock;
   readonly observer: EngineObserver;
@@ -45,6 +47,7 @@ interface LoadJob {
 
 function makeJob<State, Command, Event, Reply>(
   entry: StreamEntry<State, Command, Event, Reply>,
+  budget: CacheBudget,
   finish: (error: unknown) => void,
 ): LoadJob {
   const aggregate: Aggregate<State, Command, Event, Reply> = entry.aggregate;
@@ -69,7 +72,7 @@ function makeJob<State, Command, Event, Reply>(
     finish: (error) => {
       if (error === null) {
         entry.fold = fold;
-        entry.bytes = foldBytes(aggregate, fold);
+        budget.measured(entry, foldBytes(aggregate, fold));
         entry.commitsSinceCheckpoint = commits;
         entry.bytesSinceCheckpoint = bytes;
       } else if (error instanceof RefusedError) {
@@ -158,7 +161,7 @@ export function makeLoader(options: LoaderOptions): Loader {
     if (entry.fold) return false;
     const isMine = entry.loading === null;
     entry.loading ??= new Promise<void>((resolve, reject) => {
-      const job = makeJob(entry, (error) => {
+      const job = makeJob(entry, options.budget, (error) => {
         entry.loading = null;
         if (error === null) resolve();
         else reject(error instanceof Error ? error : new Error("load failed", { cause: error }));

@@ -68,8 +68,12 @@ export async function releaseVerdicts<State, Command, Event, Reply>(
     } else {
       const { firstEvent, eventCount } = verdict;
       const events = decided.events.slice(firstEvent, firstEvent + eventCount);
-      const reply = entry.aggregate.answer(command, events, { revision, index: firstEvent, at });
-      pending.resolve({ reply, revision, at, events, state, hash: fold.hash });
+      try {
+        const reply = entry.aggregate.answer(command, events, { revision, index: firstEvent, at });
+        pending.resolve({ reply, revision, at, events, state, hash: fold.hash });
+      } catch (error) {
+        pending.reject(error);
+      }
     }
   }
   await Promise.all(repeats);

@@ -7,12 +7,19 @@ import type { StreamName } from "../core/shared/ids.ts";
 import { isIdle } from "./stream-entry.ts";
 
 const ENTRY_BYTES = 1500;
-const SWEEP_MAX = 2000;
+/** Entries looked at per sweep; those in use go to the end, so that every sweep sees others. */
+const SWEEP_MAX = 200;
+
+/** The part of an entry that the budget goes by. */
+interface CountedEntry {
+  bytes: number;
+  evicted: boolean;
+}
 
 /** The bytes that all caches of a process may hold together. */
 export interface CacheBudget {
-  /** Takes note of an entry's changed size. */
-  readonly resized: (bytesBefore: number, bytesAfter: number) => void;
+  /** Takes note of an entry's size; one that was evicted counts no more. */
+  readonly measured: (entry: CountedEntry, bytes: number) => void;
   readonly counted: (streams: number, bytes: number) => void;
   readonly isExceeded: () => boolean;
   readonly stats: () => { readonly streams: number; readonly bytes: number };
@@ -23,8 +30,9 @@ export function makeCacheBudget(bytesMax: number): CacheBudget {
   let streams = 0;
   let bytes = 0;
   return {
-    resized: (bytesBefore, bytesAfter) => {
-      bytes += bytesAfter - bytesBefore;
+    measured: (entry, entryBytes) => {
+      if (!entry.evicted) bytes += entryBytes - entry.bytes;
+      entry.bytes = entryBytes;
     },
     counted: (streamsMore, bytesMore) => {
       streams += streamsMore;
@@ -43,31 +51,36 @@ export interface StreamCache<Entry> {
 }
 
 /** Makes a cache under a shared budget. */
-export function makeStreamCache<Entry extends Parameters<typeof isIdle>[0] & { bytes: number }>(
+export function makeStreamCache<Entry extends Parameters<typeof isIdle>[0] & CountedEntry>(
   budget: CacheBudget,
 ): StreamCache<Entry> {
   /** In order of use, the least recent first. */
   const entries = new Map<StreamName, Entry>();
 
   function evict(): void {
-    let looked = 0;
+    let left = Math.min(SWEEP_MAX, entries.size);
     for (const [stream, entry] of entries) {
-      if (!budget.isExceeded() || looked >= SWEEP_MAX) return;
-      looked += 1;
-      if (!isIdle(entry)) continue;
+      if (!budget.isExceeded() || left === 0) return;
+      left -= 1;
       entries.delete(stream);
-      budget.counted(-1, -entry.bytes - ENTRY_BYTES);
+      if (isIdle(entry)) {
+        entry.evicted = true;
+        budget.counted(-1, -entry.bytes - ENTRY_BYTES);
+      } else {
+        entries.set(stream, entry);
+      }
     }
   }
 
   return {
     get: (stream, make) => {
       const known = entries.get(stream);
-      const entry = known ?? make();
-      if (known) entries.delete(stream);
-      else budget.counted(1, ENTRY_BYTES);
-      entries.set(stream, entry);
+      // Out of the map while room is made: what is handed out is never evicted by that.
+      entries.delete(stream);
       if (budget.isExceeded()) evict();
+      const entry = known ?? make();
+      if (!known) budget.counted(1, ENTRY_BYTES);
+      entries.set(stream, entry);
       return entry;
     },
     peek: (stream) => entries.get(stream),

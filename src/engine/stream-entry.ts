@@ -87,7 +87,10 @@ export interface StreamEntry<State, Command, Event, Reply> {
   checkpointing: boolean;
   listeners: Set<CommitListener<State, Event>> | null;
   readonly onAdvance: AdvanceListener<State, Event> | undefined;
+  /** Bytes of the fold, as counted by the cache. */
   bytes: number;
+  /** True once the cache has dropped the entry; whoever still holds it may finish with it. */
+  evicted: boolean;
 }
 
 /** A new, unloaded entry. */
@@ -118,6 +121,7 @@ export function makeStreamEntry<State, Command, Event, Reply>(
     listeners: null,
     onAdvance,
     bytes: 0,
+    evicted: false,
   };
 }
 

@@ -4,6 +4,7 @@
  * folded over, an unknown event type or format is never skipped.
  */
 import type { Aggregate, ForgottenRecord } from "../core/shared/aggregate.ts";
+import { FoldError } from "../core/shared/fold-error.ts";
 import type { Revision, TimeMs } from "../core/shared/ids.ts";
 import { emptyOrderedMap, type OrderedMap } from "../core/shared/ordered-map.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
@@ -146,6 +147,21 @@ export function foldEvents<State, Event>(
   return next;
 }
 
+/** Folds the events of a stored commit; a history that contradicts itself is corrupt. */
+function foldStored<State, Event>(
+  aggregate: Pick<Aggregate<State, never, Event, unknown>, "evolve">,
+  state: State,
+  events: readonly Event[],
+  stored: StoredCommit,
+): State {
+  try {
+    return foldEvents(aggregate, state, events, stored.revision, stored.at);
+  } catch (error) {
+    if (!(error instanceof FoldError)) throw error;
+    throw corrupt(stored, `The history contradicts itself: ${error.message}`);
+  }
+}
+
 /** Folds one stored commit, checking that it is the next one. */
 export function foldCommit<State, Command, Event, Reply>(
   aggregate: Aggregate<State, Command, Event, Reply>,
@@ -160,7 +176,7 @@ export function foldCommit<State, Command, Event, Reply>(
     return event;
   });
   const after: StreamFold<State> = {
-    state: foldEvents(aggregate, fold.state, events, stored.revision, stored.at),
+    state: foldStored(aggregate, fold.state, events, stored),
     revision: stored.revision,
     at: stored.at,
     hash: stored.hash,

@@ -29,8 +29,9 @@ function makeGround(): Ground {
   return {
     clock,
     database,
-    start: async (replicaId, { wrap = (storage) => storage, ...options } = {}) => {
-      const storage = wrap(database.connect(replicaId));
+    start: async (replicaId, { wrap, ...options } = {}) => {
+      const connected = database.connect(replicaId);
+      const storage = wrap ? wrap(connected) : connected;
       const replica = makeLedgerReplica({ storage, clock, replicaId, ...options });
       await pass(clock, replica.engine.start());
       return replica;
@@ -73,10 +74,11 @@ test("commands that wait together share one commit and are answered in order", a
 test("two replicas that write one stream at once lose nothing and agree", async () => {
   const { clock, start } = makeGround();
   const replicas = [await start("a"), await start("b")];
-  const work = Array.from({ length: 60 }, (_, index) => {
-    const replica = replicas[index % 2];
-    return replica?.ledgers.submit(stream, envelopeOf(add(`k${index % 40}`)));
-  });
+  const work = replicas.flatMap(({ ledgers }, side) =>
+    Array.from({ length: 30 }, (_, index) =>
+      ledgers.submit(stream, envelopeOf(add(`k${(side * 20 + index) % 40}`))),
+    ),
+  );
   await pass(clock, Promise.all(work));
   for (const { ledgers } of replicas) {
     const fold = await pass(clock, ledgers.fresh(stream));

@@ -12,17 +12,13 @@ export async function settle(turns = 20): Promise<void> {
 
 /** Lets time pass until the promise has an outcome, and answers it. */
 export async function pass<Result>(clock: ManualClock, promise: Promise<Result>): Promise<Result> {
-  let isSettled = false;
+  const seen = { isSettled: false };
   const note = (): void => {
-    isSettled = true;
+    seen.isSettled = true;
   };
   promise.then(note, note);
-  for (let turn = 0; turn < TURNS_MAX; turn += 1) {
-    await settle(4);
-    if (isSettled) return await promise;
-    clock.advanceToNext(STEP_MS);
-  }
-  throw new Error("nothing came of it, however much time passed");
+  await passUntil(clock, () => seen.isSettled);
+  return await promise;
 }
 
 /** Lets time pass until the condition holds. */
