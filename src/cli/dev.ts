@@ -1,0 +1,57 @@
+/** `keelson dev`: a server on an embedded database, for trying things out. */
+import { Command } from "commander";
+import type { ServerConfig } from "../config/config.ts";
+import type { RunningServer } from "../server/compose.ts";
+import { SERVER_VERSION } from "../server/version.ts";
+import { configOrExit, runServer, type ServerFlags, withServerOptions } from "./server-options.ts";
+
+const HELP = `
+Examples:
+  keelson dev                          data in .keelson/, port 7420
+  keelson dev --data-dir /tmp/try      data elsewhere
+  keelson dev --in-memory --port 0     nothing kept, a free port
+
+KEELSON_MONGODB_URI, when set, takes the place of the embedded database.
+`;
+
+function placeOf(config: ServerConfig): string {
+  switch (config.database.kind) {
+    case "memory":
+      return "in memory, gone when this ends";
+    case "embedded":
+      return `${config.dataDirectory} (embedded MongoDB, for development)`;
+    case "mongodb":
+      return `MongoDB, database ${config.databaseName}`;
+  }
+}
+
+function firstScreen(config: ServerConfig, server: RunningServer): string {
+  const { url } = server;
+  return `
+  Keelson ${SERVER_VERSION} serves at ${url}
+  Data: ${placeOf(config)}
+
+  Try it:
+    curl -s ${url}/keelson.runtime.v1.RuntimeControlPlaneService/Ingest \\
+      -H 'content-type: application/json' \\
+      -d '{"runtimeId":"agent-1","ensure":true,"input":{"prompt":{"text":"hello"}}}'
+    npx keelson runtime get agent-1
+    npx keelson worker exec --runtime agent-1 -- ./my-agent
+
+  Ctrl-C ends it.
+
+`;
+}
+
+/** Makes the command. */
+export function makeDevCommand(): Command {
+  return withServerOptions(new Command("dev"))
+    .description("run a server with an embedded database, for development")
+    .addHelpText("after", HELP)
+    .action(async (flags: ServerFlags) => {
+      const config = configOrExit("dev", flags);
+      await runServer(config, (server) => {
+        if (process.stdout.isTTY) process.stdout.write(firstScreen(config, server));
+      });
+    });
+}

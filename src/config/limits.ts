@@ -1,0 +1,105 @@
+/** The limits of the server: each with a default, the bounds it may be moved within, and the reason. */
+import { numberSetting } from "./setting.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+/** Settings that bound memory, sizes and times. */
+export const limitSettings = {
+  inFlightBytesMax: numberSetting({
+    variable: "KEELSON_IN_FLIGHT_BYTES_MAX",
+    byDefault: 256 * MIB,
+    min: 8 * MIB,
+    max: 16 * GIB,
+    why:
+      "Bytes of requests that are being read or answered, per process. Above it calls are refused " +
+      "with RESOURCE_EXHAUSTED and the advice to come back, so that a crowd cannot exhaust the memory.",
+  }),
+  cacheBytesMax: numberSetting({
+    variable: "KEELSON_CACHE_BYTES_MAX",
+    byDefault: 256 * MIB,
+    min: 1 * MIB,
+    max: 64 * GIB,
+    why:
+      "Bytes of folded streams that are kept loaded. A stream that was dropped is loaded again " +
+      "when it is needed, at the cost of reading its tail.",
+  }),
+  answerTimeoutMs: numberSetting({
+    variable: "KEELSON_ANSWER_TIMEOUT_MS",
+    byDefault: 10_000,
+    min: 500,
+    max: 120_000,
+    why:
+      "How long a call waits for the database before it is answered as unavailable. Shorter than " +
+      "the patience of most clients, so that they hear a reason instead of their own timeout.",
+  }),
+  leaseTtlMs: numberSetting({
+    variable: "KEELSON_LEASE_TTL_MS",
+    byDefault: 30_000,
+    min: 3_000,
+    max: 3_600_000,
+    why:
+      "How long an executor's lease lives without renewal when neither executor nor runtime say. " +
+      "Executors renew every third of it; shorter finds dead ones sooner, longer forgives pauses.",
+  }),
+  longPollMs: numberSetting({
+    variable: "KEELSON_LONG_POLL_MS",
+    byDefault: 60_000,
+    min: 1_000,
+    max: 600_000,
+    why:
+      "The longest wait of a call that waits for something to happen. Proxies tend to cut quiet " +
+      "requests after a minute or two.",
+  }),
+  watchBufferEventsMax: numberSetting({
+    variable: "KEELSON_WATCH_BUFFER_EVENTS_MAX",
+    byDefault: 1_000,
+    min: 10,
+    max: 100_000,
+    why:
+      "Events that a watcher may be behind before its stream is ended with the position to resume " +
+      "from. It bounds what a slow reader costs.",
+  }),
+  connectionsMax: numberSetting({
+    variable: "KEELSON_CONNECTIONS_MAX",
+    byDefault: 10_000,
+    min: 10,
+    max: 1_000_000,
+    why:
+      "Open connections; further ones are closed at once. Keep it below the limit of open files " +
+      "of the process.",
+  }),
+  connectionStreamsMax: numberSetting({
+    variable: "KEELSON_CONNECTION_STREAMS_MAX",
+    byDefault: 1_000,
+    min: 1,
+    max: 100_000,
+    why: "Calls at once on one HTTP/2 connection; clients wait with further ones.",
+  }),
+  headerTimeoutMs: numberSetting({
+    variable: "KEELSON_HEADER_TIMEOUT_MS",
+    byDefault: 10_000,
+    min: 100,
+    max: 120_000,
+    why:
+      "How long a new connection may take to say which protocol it speaks, to shake hands for TLS " +
+      "and to send the head of an HTTP/1.1 request. A connection that stays silent is closed.",
+  }),
+  idleTimeoutMs: numberSetting({
+    variable: "KEELSON_IDLE_TIMEOUT_MS",
+    byDefault: 120_000,
+    min: 1_000,
+    max: 3_600_000,
+    why: "How long a connection without any call stays open.",
+  }),
+  drainTimeoutMs: numberSetting({
+    variable: "KEELSON_DRAIN_TIMEOUT_MS",
+    byDefault: 15_000,
+    min: 0,
+    max: 600_000,
+    why:
+      "How long a stop waits for calls in flight. Keep it below the time your supervisor waits " +
+      "between SIGTERM and SIGKILL (30 s by default in Kubernetes).",
+  }),
+};

@@ -1,0 +1,171 @@
+/**
+ * From Node's requests to the routes and back, for gRPC, gRPC-Web and Connect over HTTP/1.1 and
+ * HTTP/2. Owns what concerns every call before its message is read: the gate that turns callers away
+ * while the server cannot serve, and the bytes that calls hold in memory.
+ */
+import type { EventEmitter } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { Writable } from "node:stream";
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  createConnectRouter,
+  type HandlerContext,
+} from "@connectrpc/connect";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import { type Refusal, RefusedError } from "../core/shared/refusal.ts";
+import { connectErrorOf, wireRefusalOf } from "./errors.ts";
+import { codeName } from "./interceptor.ts";
+
+/** A request as either of Node's servers hands it over. */
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+/** The response that belongs to it. */
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+/** Serves a request; answers false when the path is not one of its own. */
+export type NodeRequestHandler = (request: NodeRequest, response: NodeResponse) => boolean;
+
+/** Bytes of requests that are being read or answered, of all calls together. */
+export interface InFlightBudget {
+  readonly take: (bytes: number) => void;
+  readonly release: (bytes: number) => void;
+  /** Resolves when there is room again; `undefined` while there is. */
+  readonly room: () => Promise<void> | undefined;
+}
+
+/** What the handler of all calls needs. */
+export interface RpcHandlerOptions {
+  /** Registers the services. */
+  readonly routes: (router: ConnectRouter) => void;
+  /** Asked before the message of a call is read; a refusal ends the call. Health is never asked. */
+  readonly gate: () => Refusal | undefined;
+  /** Told of every call that the gate ended. */
+  readonly onTurnedAway: (service: string, method: string, code: string, reason: string) => void;
+  /** Cuts the calls that are left when a stop takes too long. */
+  readonly shutdownSignal: AbortSignal;
+  readonly budget: InFlightBudget;
+  /** Size of one message, also after decompression. */
+  readonly messageBytesMax: number;
+  /** Told of calls whose answer could not be written for another reason than a caller gone. */
+  readonly onBroken: (method: string, error: unknown) => void;
+}
+
+/** Services that answer whatever state the server is in. */
+const ALWAYS_SERVED = /^grpc\.(health|reflection)\./;
+
+async function* counted(
+  body: AsyncIterable<Uint8Array>,
+  take: (bytes: number) => void,
+): AsyncIterable<Uint8Array> {
+  for await (const chunk of body) {
+    take(chunk.byteLength);
+    yield chunk;
+  }
+}
+
+async function* whileThereIsRoom(
+  body: AsyncIterable<Uint8Array>,
+  budget: InFlightBudget,
+): AsyncIterable<Uint8Array> {
+  for await (const chunk of body) {
+    await budget.room();
+    yield chunk;
+  }
+}
+
+/**
+ * The body of a call with its bytes accounted for: a message is held until its call is answered; a
+ * stream of messages is read only while there is room, because its bytes come and go with each one.
+ */
+function accountedBody(
+  handler: UniversalHandler,
+  body: AsyncIterable<Uint8Array>,
+  response: NodeResponse,
+  budget: InFlightBudget,
+): AsyncIterable<Uint8Array> {
+  const { methodKind } = handler.method;
+  if (methodKind === "client_streaming" || methodKind === "bidi_streaming") {
+    return whileThereIsRoom(body, budget);
+  }
+  let heldBytes = 0;
+  let isOver = false;
+  const ending: EventEmitter = response;
+  ending.once("close", () => {
+    isOver = true;
+    budget.release(heldBytes);
+  });
+  return counted(body, (bytes) => {
+    if (isOver) return;
+    heldBytes += bytes;
+    budget.take(bytes);
+  });
+}
+
+function gateOf(options: RpcHandlerOptions): (context: HandlerContext) => void {
+  return ({ service, method }) => {
+    if (ALWAYS_SERVED.test(service.typeName)) return;
+    const refusal = options.gate();
+    if (!refusal) return;
+    const error = connectErrorOf(wireRefusalOf(new RefusedError(refusal)));
+    options.onTurnedAway(service.typeName, method.name, codeName(error.code), refusal.reason);
+    throw error;
+  };
+}
+
+function answerBadRequest(response: NodeResponse): void {
+  const body: Writable = response;
+  response.statusCode = 400;
+  response.setHeader("content-type", "application/json");
+  body.end('{"code":"invalid_argument","message":"The head of the request cannot be read"}');
+}
+
+/** Makes the handler of all calls. */
+export function makeRpcHandler(options: RpcHandlerOptions): NodeRequestHandler {
+  const { budget, messageBytesMax, shutdownSignal } = options;
+  const router = createConnectRouter({
+    readMaxBytes: messageBytesMax,
+    writeMaxBytes: messageBytesMax,
+    acceptCompression: [compressionGzip, compressionBrotli],
+    requestGate: gateOf(options),
+    shutdownSignal,
+  });
+  options.routes(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+
+  async function serve(
+    handler: UniversalHandler,
+    request: NodeRequest,
+    response: NodeResponse,
+  ): Promise<void> {
+    let universalRequest: ReturnType<typeof universalRequestFromNodeRequest>;
+    try {
+      universalRequest = universalRequestFromNodeRequest(request, response, undefined, undefined);
+    } catch {
+      // Only a missing or impossible host gets here.
+      answerBadRequest(response);
+      return;
+    }
+    const body = universalRequest.body as AsyncIterable<Uint8Array>;
+    const accounted = { ...universalRequest, body: accountedBody(handler, body, response, budget) };
+    try {
+      await universalResponseToNodeResponse(await handler(accounted), response);
+    } catch (error) {
+      if (ConnectError.from(error).code === Code.Aborted) return;
+      options.onBroken(`${handler.service.typeName}/${handler.method.name}`, error);
+    }
+  }
+
+  return (request, response) => {
+    const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
+    if (!handler) return false;
+    void serve(handler, request, response);
+    return true;
+  };
+}

@@ -1,0 +1,74 @@
+/**
+ * Composes the inside of a server over an open storage: the engine, the streams of every aggregate,
+ * and the dispatcher. Knows nothing of ports, protocols and configuration files.
+ */
+import { runtimeAggregate } from "../core/runtime/aggregate.ts";
+import { BATCH_BYTES_MAX, BATCH_INPUTS_MAX } from "../core/runtime/batch.ts";
+import { ACKNOWLEDGE_TIMEOUT_MS } from "../core/runtime/summarize.ts";
+import { type Dispatcher, makeDispatcher } from "../dispatch/dispatcher.ts";
+import { makePayloads, type Payloads } from "../dispatch/payloads.ts";
+import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
+import { type Engine, makeEngine } from "../engine/engine.ts";
+import type { EngineOptions } from "../engine/engine-parts.ts";
+import { HEARTBEAT_MS } from "../engine/membership.ts";
+
+/** What a control plane is made of. */
+export interface ControlPlaneOptions extends EngineOptions {
+  /** Told how long a runtime with an executor at hand was runnable before its run was assigned. */
+  readonly onAssigned: (waitedMs: number) => void;
+}
+
+/** The inside of a server. */
+export interface ControlPlane {
+  readonly engine: Engine;
+  readonly runtimes: RuntimeStreams;
+  readonly payloads: Payloads;
+  readonly dispatcher: Dispatcher;
+  /** Joins the other replicas; StorageError `unavailable` can be tried again. */
+  readonly join: () => Promise<void>;
+  /** Starts to hand out work; call once, after `join`. */
+  readonly start: () => void;
+  /** Takes no new work: ends the sessions of executors; their leases stay. */
+  readonly retreat: () => void;
+  /** Finishes what is in flight and leaves the other replicas. */
+  readonly stop: () => Promise<void>;
+}
+
+/** Every record class of every aggregate. */
+export const RECORD_CLASSES: readonly string[] = runtimeAggregate.recordClasses;
+
+/** Makes the inside of a server. */
+export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
+  const { storage, clock, observer, onAssigned } = options;
+  const engine = makeEngine(options);
+  const payloads = makePayloads(storage.journal, runtimeAggregate.eventFromJson);
+  const runtimes = engine.streamsOf(runtimeAggregate, (stream, commit) => {
+    dispatcher.advanced(stream, commit);
+  });
+  const dispatcher = makeDispatcher({
+    ...{ engine, storage, streams: runtimes, payloads, clock, observer, onAssigned },
+    summarize: runtimeAggregate.summarize,
+    batchInputsMax: BATCH_INPUTS_MAX,
+    batchBytesMax: BATCH_BYTES_MAX,
+    acknowledgeTimeoutMs: ACKNOWLEDGE_TIMEOUT_MS,
+  });
+
+  async function join(): Promise<void> {
+    await engine.start();
+    // The others write signals only once they have seen this replica.
+    if (engine.membership.hasOthers()) {
+      await new Promise<void>((resolve) => clock.after(HEARTBEAT_MS, resolve));
+    }
+  }
+
+  return {
+    engine,
+    runtimes,
+    payloads,
+    dispatcher,
+    join,
+    start: dispatcher.start,
+    retreat: dispatcher.stop,
+    stop: engine.stop,
+  };
+}
