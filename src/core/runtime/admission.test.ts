@@ -288,10 +288,9 @@ describe("registration", () => {
     const story = registeredStory();
     story.ingest("a", prompt("hello"), { idempotencyKey: "k" });
     story.do({ type: "unregister_runtime", fenceExecutor: false }, "report");
-    story.refused(
-      ingestCommand("b", prompt("hello"), { idempotencyKey: "k" }),
-      "RUNTIME_NOT_REGISTERED",
-    );
+    const again = ingestCommand("b", prompt("hello"), { idempotencyKey: "k" });
+    const refusal = story.refused(again, "RUNTIME_NOT_REGISTERED");
+    expect(refusal.metadata).toEqual({ runtimeId: "runtime-1" });
   });
 
   test("ensure is idempotent, patches the configuration and keeps the epoch", () => {

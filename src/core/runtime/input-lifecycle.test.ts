@@ -44,6 +44,15 @@ function headerIn(state: InputStateName): InputHeader {
   return { ...story.header("a"), state };
 }
 
+/** The state after a step, or the name of the error that it meets. */
+function stepped(header: InputHeader, cause: InputLifecycleEvent): string {
+  try {
+    return advance(header, [cause], POSITION, {}).state;
+  } catch (error) {
+    return error instanceof FoldError ? error.name : "another error";
+  }
+}
+
 describe("every step in every state", () => {
   for (const state of STATES) {
     for (const cause of Object.keys(INPUT_LIFECYCLE) as InputLifecycleEvent[]) {
@@ -51,11 +60,7 @@ describe("every step in every state", () => {
       test(`${cause} while ${state} is ${isLegal ? "legal" : "refused"}`, () => {
         const header = headerIn(state);
         expect(canStep(state, cause)).toBe(isLegal);
-        if (isLegal) {
-          expect(advance(header, [cause], POSITION, {}).state).toBe(INPUT_LIFECYCLE[cause].to);
-        } else {
-          expect(() => advance(header, [cause], POSITION, {})).toThrow(FoldError);
-        }
+        expect(stepped(header, cause)).toBe(isLegal ? INPUT_LIFECYCLE[cause].to : "FoldError");
         expect(header.state).toBe(state);
       });
     }

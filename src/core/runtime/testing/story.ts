@@ -13,6 +13,7 @@ import type { RuntimeEvent } from "../events.ts";
 import type { Input, InputBody, RunOutcome } from "../input.ts";
 import type { InputHeader, Run, RuntimeConfig, RuntimeState } from "../state.ts";
 import { assertInvariants } from "./invariants.ts";
+import { storedJson, throughStorage } from "./storage-codec.ts";
 
 /** Configuration of a new runtime in tests. */
 export const DEFAULTS: RuntimeConfig = {
@@ -177,7 +178,7 @@ export class Story {
     const revision = this.commits.length + 1;
     const before = this.state;
     const stored = events.map((event) => {
-      const read = runtimeAggregate.eventFromJson(JSON.parse(JSON.stringify(event)));
+      const read = runtimeAggregate.eventFromJson(storedJson(event));
       if (read === "unknown") throw new Error(`event ${event.type} is not read back`);
       return read;
     });
@@ -325,7 +326,7 @@ export class Story {
   forget(): void {
     const rows = runtimeAggregate.forgettable(this.state);
     for (const row of rows) {
-      const stored: ForgottenRecord = JSON.parse(JSON.stringify(row));
+      const stored = throughStorage(row);
       for (const lookup of row.lookups) {
         this.#records.set(`${row.recordClass} ${lookup}`, stored);
       }
@@ -336,8 +337,8 @@ export class Story {
 
   /** The state goes through a stored checkpoint. */
   reload(): void {
-    const text = JSON.stringify(runtimeAggregate.stateToJson(this.state));
-    this.state = runtimeAggregate.stateFromJson(JSON.parse(text));
+    const checkpoint = throughStorage(runtimeAggregate.stateToJson(this.state));
+    this.state = runtimeAggregate.stateFromJson(checkpoint);
     assertInvariants(this.state);
   }
 
