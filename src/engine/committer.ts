@@ -31,7 +31,13 @@ import {
 import { recordBody } from "./record-codec.ts";
 import { releaseVerdicts } from "./release.ts";
 import type { PendingCommand, StreamEntry } from "./stream-entry.ts";
-import { filterKey, foldCommit, type FoldedCommit, foldRequests } from "./stream-fold.ts";
+import {
+  filterKey,
+  foldCommit,
+  type FoldedCommit,
+  foldRequests,
+  type StreamFold,
+} from "./stream-fold.ts";
 import { mayContain } from "./key-filter.ts";
 
 const BATCH_COMMANDS_MAX = 1000;
@@ -41,8 +47,6 @@ const CONFLICT_BACKOFF = { initialMs: 2, maxMs: 250 };
 const CONTENDED_MS = 5000;
 const CATCH_UP_TRIES_MAX = 200;
 const CATCH_UP_PAUSE_MS = 5;
-/** A range scan that runs while commits land may miss one it has passed: look again. */
-const HOLE_READS_MAX = 3;
 
 const RETRY_AFTER_MS = 1000;
 
@@ -128,23 +132,18 @@ export function makeCommitter(options: CommitterOptions): Committer {
     revision: Revision,
   ): Promise<void> {
     await options.loader.load(entry);
-    for (let tries = 0, holes = 0; ; tries += 1) {
-      const fold = entry.fold;
-      if (!fold) return;
-      const page = await reads.readAfter([{ stream: entry.stream, revision: fold.revision }]);
-      let head = fold;
-      let holed = false;
+    for (let tries = 0; ; tries += 1) {
+      if (!entry.fold) return;
+      let head: StreamFold<State> = entry.fold;
+      const page = await reads.readTail({ stream: entry.stream, revision: head.revision });
       for (const stored of page.commits) {
-        holed = stored.revision > head.revision + 1 && holes < HOLE_READS_MAX;
-        if (holed) break;
         const folded = foldCommit(entry.aggregate, head, stored);
         advance(entry, folded);
         head = folded.after;
       }
-      if (holed) holes += 1;
-      else if (page.complete && head.revision >= revision) return;
+      if (page.complete && head.revision >= revision) return;
       if (tries > CATCH_UP_TRIES_MAX) throw new RefusedError(unreadable(entry.stream, revision));
-      if (holed || page.complete) await delay(clock, CATCH_UP_PAUSE_MS);
+      if (page.complete) await delay(clock, CATCH_UP_PAUSE_MS);
     }
   }
 

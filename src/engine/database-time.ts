@@ -41,10 +41,9 @@ export function makeDatabaseTime(clock: Clock): DatabaseTime {
   }
 
   function nowMs(): TimeMs {
-    const current = base
-      ? Math.round(base.databaseMs + (clock.monotonicMs() - base.atMs))
-      : clock.nowMs();
-    latestMs = Math.max(latestMs, current);
+    // Until the database was asked, the own clock is a guess that must not bind later answers.
+    if (!base) return clock.nowMs();
+    latestMs = Math.max(latestMs, Math.round(base.databaseMs + (clock.monotonicMs() - base.atMs)));
     return latestMs;
   }
 

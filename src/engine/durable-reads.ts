@@ -5,9 +5,14 @@
  */
 import type { CommitPage, JournalStore, StoredCommit, StreamPoint } from "./ports.ts";
 
+/** A range scan that runs while commits land may miss one it has passed: look again. */
+export const HOLE_READS_MAX = 3;
+
 /** Reads of commits that are durable when the promise resolves. */
 export interface DurableReads {
   readonly readAfter: (points: readonly StreamPoint[]) => Promise<CommitPage>;
+  /** Commits after one point without a gap; one that stays when read again is answered as it is. */
+  readonly readTail: (point: StreamPoint) => Promise<CommitPage>;
   /** The commit at a point; `undefined` when there is none. */
   readonly readAt: (point: StreamPoint) => Promise<StoredCommit | undefined>;
 }
@@ -55,12 +60,23 @@ export function makeDurableReads(journal: JournalStore): DurableReads {
     }
   }
 
+  const readAfter: DurableReads["readAfter"] = (points) =>
+    durably(
+      () => journal.readAfter(points),
+      (page) => page.commits.length === 0,
+    );
+
   return {
-    readAfter: (points) =>
-      durably(
-        () => journal.readAfter(points),
-        (page) => page.commits.length === 0,
-      ),
+    readAfter,
+    readTail: async (point) => {
+      for (let reread = 0; ; reread += 1) {
+        const page = await readAfter([point]);
+        const { commits } = page;
+        const gap = commits.findIndex((it, index) => it.revision !== point.revision + 1 + index);
+        if (gap < 0 || reread >= HOLE_READS_MAX) return page;
+        if (gap > 0) return { commits: commits.slice(0, gap), complete: false };
+      }
+    },
     readAt: async (point) => {
       const found = await durably(
         () => journal.readAt([point]),

@@ -19,7 +19,7 @@ import {
 } from "./ports.ts";
 
 const BATCH_BYTES_MAX = 16 * 1024 * 1024;
-const BATCH_COMMITS_MAX = 1000;
+const BATCH_COMMITS_MAX = 200;
 const LARGE_COMMIT_BYTES = 256 * 1024;
 const APPEND_TIMEOUT_MS = 10_000;
 const RETRY = { initialMs: 25, maxMs: 1000 };
@@ -105,7 +105,10 @@ export function makeJournalWriter(options: JournalWriterOptions): JournalWriter 
         observer.batchStored(batch.length, size, clock.monotonicMs() - startedMs);
         return outcomes;
       } catch (error) {
-        if (error instanceof StorageError && error.kind === "rejected") throw error;
+        if (error instanceof StorageError && error.kind === "rejected") {
+          failing.delete(batch);
+          throw error;
+        }
         failing.add(batch);
         observer.batchRetried(batch.length, attempt, error);
         await delay(clock, backoffMs(RETRY, attempt, entropy));

@@ -6,7 +6,7 @@ import { foldFromCheckpoint } from "./checkpoint-codec.ts";
 import type { Aggregate } from "../core/shared/aggregate.ts";
 import type { StreamName } from "../core/shared/ids.ts";
 import { RefusedError } from "../core/shared/refusal.ts";
-import type { DurableReads } from "./durable-reads.ts";
+import { type DurableReads, HOLE_READS_MAX } from "./durable-reads.ts";
 import type { EngineObserver } from "./observer.ts";
 import type { CheckpointStore, Clock, StoredCheckpoint, StoredCommit } from "./ports.ts";
 import type { CacheBudget } from "./stream-cache.ts";
@@ -14,15 +14,13 @@ import { foldBytes, foldCommit, initialFold } from "./stream-fold.ts";
 import type { StreamEntry } from "./stream-entry.ts";
 
 const GROUP_MAX = 200;
-/** A range scan that runs while commits land may miss one it has passed: look again. */
-const HOLE_READS_MAX = 3;
 
 /** Loads entries on demand. */
 export interface Loader {
-  /** Resolves when the entry has a fold; true when this very call started the load. */
+  /** Resolves when the entry has a fold. */
   readonly load: <State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
-  ) => Promise<boolean>;
+  ) => Promise<void>;
 }
 
 /** What the loader works with. */
@@ -156,10 +154,9 @@ export function makeLoader(options: LoaderOptions): Loader {
 
   async function load<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
-  ): Promise<boolean> {
+  ): Promise<void> {
     if (entry.broken) throw entry.broken;
-    if (entry.fold) return false;
-    const isMine = entry.loading === null;
+    if (entry.fold) return;
     entry.loading ??= new Promise<void>((resolve, reject) => {
       const job = makeJob(entry, options.budget, (error) => {
         entry.loading = null;
@@ -170,7 +167,6 @@ export function makeLoader(options: LoaderOptions): Loader {
       if (waiting.length === 1) setImmediate(flush);
     });
     await entry.loading;
-    return isMine;
   }
 
   return { load };

@@ -10,7 +10,7 @@ import type { FoldedCommit, StreamFold } from "./stream-fold.ts";
 type ReadAt = (stream: StreamName, revision: Revision) => Promise<StoredCommit>;
 
 /** Reads an old answer out of the commit that gave it. */
-async function repeatAnswer<State, Command, Event, Reply>(
+export async function repeatAnswer<State, Command, Event, Reply>(
   entry: StreamEntry<State, Command, Event, Reply>,
   command: Command,
   verdict: Extract<Verdict<Reply>, { kind: "repeated" }>,

@@ -4,6 +4,7 @@
  * of the journal and compares heads with rows.
  */
 import type { Revision, StreamName, TimeMs } from "../core/shared/ids.ts";
+import { RefusedError } from "../core/shared/refusal.ts";
 import type { DatabaseTime } from "./database-time.ts";
 import type { Membership } from "./membership.ts";
 import type { EngineObserver } from "./observer.ts";
@@ -80,9 +81,15 @@ export function makeRepair(options: RepairOptions): Repair {
     const behind = [...heads].filter(([stream, head]) => all || (shown.get(stream) ?? 0) < head);
     let repaired = 0;
     for (const [stream] of behind) {
-      if (!(await options.reproject(stream))) continue;
-      observer.streamRepaired(stream);
-      repaired += 1;
+      try {
+        if (!(await options.reproject(stream))) continue;
+        observer.streamRepaired(stream);
+        repaired += 1;
+      } catch (error) {
+        // A stream that cannot be read must not hide the ones behind it.
+        if (!(error instanceof RefusedError)) throw error;
+        observer.backgroundFailed("repair of a stream", error);
+      }
     }
     return repaired;
   }
@@ -111,6 +118,7 @@ export function makeRepair(options: RepairOptions): Repair {
     const nowMs = time.nowMs();
     for (const row of membership.rows()) {
       const isStale = nowMs - row.heartbeatAt > STALE_MS;
+      if (!isStale) buried.delete(row.replicaId);
       if (!isStale || buried.has(row.replicaId) || row.replicaId === options.replicaId) continue;
       await pass(row.lowWatermark, { all: false });
       buried.add(row.replicaId);

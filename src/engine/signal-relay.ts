@@ -42,6 +42,7 @@ export function makeSignalRelay(options: SignalRelayOptions): SignalRelay {
   let runnable = new Set<StreamName>();
   let scheduled = false;
   let stopped = false;
+  let hadOthers = false;
   let subscription: { readonly close: () => Promise<void> } | null = null;
 
   function publish(): void {
@@ -62,7 +63,10 @@ export function makeSignalRelay(options: SignalRelayOptions): SignalRelay {
 
   function poll(): void {
     if (stopped) return;
-    if (options.hasOthers()) options.onMaybeMoved();
+    // Once more after the others are gone: their last hints may be lost.
+    const others = options.hasOthers();
+    if (others || hadOthers) options.onMaybeMoved();
+    hadOthers = others;
     clock.after(POLL_MS, poll);
   }
 

@@ -16,6 +16,7 @@ import {
   initialFold,
   type StreamFold,
 } from "./stream-fold.ts";
+import { repeatAnswer } from "./release.ts";
 import type { HistoryPage, Preview, Streams } from "./streams.ts";
 import { recordBody } from "./record-codec.ts";
 import { makeStreamCache } from "./stream-cache.ts";
@@ -51,10 +52,9 @@ export function makeStreams<State, Command, Event, Reply>(
   async function fresh(stream: StreamName): Promise<StreamFold<State>> {
     const entry = entryOf(stream);
     const writesBefore = entry.writesStarted;
-    const startedLoad = await loader.load(entry);
+    await loader.load(entry);
     for (let tries = 0; ; tries += 1) {
       const fold = entry.fold ?? initialFold(aggregate.initial);
-      if (startedLoad && tries === 0) return fold;
       if (!(await prober.exists({ stream, revision: fold.revision + 1 }))) {
         return entry.fold ?? fold;
       }
@@ -87,6 +87,10 @@ export function makeStreams<State, Command, Event, Reply>(
     const verdict = decided.verdicts[0];
     if (verdict?.kind === "refused") return { kind: "refuse", refusal: verdict.refusal };
     if (verdict?.kind === "answered") return { kind: "answer", reply: verdict.reply, before };
+    if (verdict?.kind === "repeated") {
+      const repeated = await repeatAnswer(entry, envelope.command, verdict, before, parts.readAt);
+      return { kind: "answer", reply: repeated.reply, before };
+    }
     const position = { revision: before.revision + 1, index: 0, at: now };
     const reply = aggregate.answer(envelope.command, decided.events, position);
     return { kind: "commit", events: decided.events, reply, before, after: decided.state, at: now };
@@ -96,7 +100,7 @@ export function makeStreams<State, Command, Event, Reply>(
     stream: StreamName,
     from: StreamFold<State>,
   ): Promise<HistoryPage<State, Event>> {
-    const page = await reads.readAfter([{ stream, revision: from.revision }]);
+    const page = await reads.readTail({ stream, revision: from.revision });
     const commits: FoldedCommit<State, Event>[] = [];
     let fold = from;
     for (const stored of page.commits) {
@@ -125,7 +129,10 @@ export function makeStreams<State, Command, Event, Reply>(
       const page = await history(stream, fold);
       const wanted = page.commits.find((commit) => commit.after.revision === revision);
       if (wanted) return wanted.after;
-      if (page.commits.length === 0) break;
+      if (page.commits.length === 0) {
+        const message = "A revision below the head is not there; restore the journal";
+        throw new RefusedError(refusalOf("STREAM_CORRUPT", message, { stream, revision }));
+      }
       fold = page.fold;
     }
     return fold;

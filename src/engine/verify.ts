@@ -16,7 +16,7 @@ export async function verifyStream<State, Command, Event, Reply>(
   let fold = initialFold(aggregate.initial);
   let headHash = GENESIS_HASH;
   for (;;) {
-    const page = await reads.readAfter([{ stream, revision: fold.revision }]);
+    const page = await reads.readTail({ stream, revision: fold.revision });
     for (const stored of page.commits) {
       try {
         fold = foldCommit(aggregate, fold, stored).after;
