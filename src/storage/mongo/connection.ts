@@ -159,18 +159,27 @@ function ignore(): void {
   // The outcome makes no difference to anybody.
 }
 
-/** Connects and looks at what answers. Throws StorageError `unavailable` or `incompatible`. */
-export async function connectToMongo(options: ConnectionOptions): Promise<MongoConnection> {
-  const label = "storage.open";
-  let client: MongoClient | undefined;
+/** Throws StorageError `rejected` for an address or an option that cannot be understood. */
+function makeClient(options: ConnectionOptions): MongoClient {
   try {
-    client = new MongoClient(options.uri, clientOptions(options));
-    const { onCommand } = options;
-    if (onCommand !== undefined) {
-      client.on("commandStarted", ({ databaseName, command }) => {
-        onCommand({ databaseName, command });
-      });
-    }
+    return new MongoClient(options.uri, clientOptions(options));
+  } catch (error) {
+    throw new StorageError("rejected", "the address of the database cannot be used", {
+      cause: error,
+    });
+  }
+}
+
+/** Connects and looks at what answers. Throws StorageError. */
+export async function connectToMongo(options: ConnectionOptions): Promise<MongoConnection> {
+  const client = makeClient(options);
+  const { onCommand } = options;
+  if (onCommand !== undefined) {
+    client.on("commandStarted", ({ databaseName, command }) => {
+      onCommand({ databaseName, command });
+    });
+  }
+  try {
     await client.connect();
     const admin = client.db("admin");
     const hello = (await admin.command({ hello: 1 })) as HelloReply;
@@ -178,8 +187,8 @@ export async function connectToMongo(options: ConnectionOptions): Promise<MongoC
     requireServerVersion(build);
     return makeConnection(client, options, topologyOf(hello), build.version);
   } catch (error) {
-    await client?.close();
-    throw storageErrorOf(label, error);
+    await client.close();
+    throw storageErrorOf("storage.open", error);
   }
 }
 

@@ -7,7 +7,6 @@ import {
   BSON,
   MongoCompatibilityError,
   MongoInvalidArgumentError,
-  MongoParseError,
   MongoServerError,
 } from "mongodb";
 import { StorageError, type StorageErrorKind } from "../../engine/ports.ts";
@@ -92,9 +91,7 @@ function kindOf(error: unknown): StorageErrorKind {
   if (error instanceof MongoCompatibilityError) return "incompatible";
   // Refused by the driver itself before anything was sent.
   const isRefusedHere =
-    error instanceof MongoInvalidArgumentError ||
-    error instanceof MongoParseError ||
-    error instanceof BSON.BSONError;
+    error instanceof MongoInvalidArgumentError || error instanceof BSON.BSONError;
   return isRefusedHere ? "rejected" : "unavailable";
 }
 

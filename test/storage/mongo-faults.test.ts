@@ -1,0 +1,262 @@
+/**
+ * What becomes of a storage on MongoDB when its database dies, stands still or is not the one it
+ * should be. The database is always an embedded one, started here: it is killed for real.
+ */
+import { randomUUID } from "node:crypto";
+import { afterEach, describe, expect, it } from "vitest";
+import type { StreamName } from "../../src/core/shared/ids.ts";
+import { type Storage, StorageError, type StoredCommit } from "../../src/engine/ports.ts";
+import { makeEmbeddedFixture } from "./embedded-fixture.ts";
+import { fixtureAt, type MongoFixture } from "./mongo-fixture.ts";
+import { freshStream, sampleCommit } from "./samples.ts";
+import { eventually } from "./waiting.ts";
+
+const appendTimeoutMs = 5_000;
+const shortTimeoutMs = 500;
+
+const cleanups: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+/** A database of its own whose process can be signalled. */
+async function startDatabase(): Promise<MongoFixture & { readonly pid: () => number }> {
+  const embedded = await makeEmbeddedFixture();
+  const { uri, pid } = await embedded.start();
+  const fixture = await fixtureAt(uri, embedded.remove);
+  cleanups.push(fixture.dispose);
+  return { ...fixture, pid };
+}
+
+async function openStorage(
+  fixture: MongoFixture,
+  changes: Parameters<MongoFixture["connect"]>[0] = {},
+): Promise<Storage> {
+  const storage = await fixture.connect(changes);
+  cleanups.push(storage.close);
+  return storage;
+}
+
+async function failureOf(work: Promise<unknown>): Promise<StorageError | undefined> {
+  try {
+    await work;
+    return undefined;
+  } catch (error) {
+    if (error instanceof StorageError) return error;
+    throw error;
+  }
+}
+
+/** Appends until told to stop; keeps what was acknowledged and sends the unknown again. */
+function makeAppender(storage: Storage, streams: readonly StreamName[]) {
+  const acknowledged: StoredCommit[] = [];
+  let unknownCount = 0;
+  let isStopped = false;
+
+  /** An earlier try landed: visible is not durable before two barriers of one life agree. */
+  async function isDurable(commit: StoredCommit): Promise<boolean> {
+    const before = await storage.journal.barrier();
+    const found = await storage.journal.probe([commit]);
+    return found.length === 1 && (await storage.journal.barrier()) === before;
+  }
+
+  /** True when the commit is known to be there for good; false when that is not known. */
+  async function tryAppend(commit: StoredCommit): Promise<boolean> {
+    try {
+      const [outcome] = await storage.journal.append([commit], appendTimeoutMs);
+      return outcome === "stored" || (await isDurable(commit));
+    } catch (error) {
+      if (error instanceof StorageError && error.kind === "unavailable") return false;
+      throw error;
+    }
+  }
+
+  async function appendFor(stream: StreamName): Promise<void> {
+    for (let revision = 1; !isStopped; revision += 1) {
+      const commit = sampleCommit(stream, revision);
+      while (!(await tryAppend(commit))) unknownCount += 1;
+      acknowledged.push(commit);
+    }
+  }
+
+  const running = Promise.all(streams.map(appendFor));
+  return {
+    acknowledged,
+    unknownCount: () => unknownCount,
+    stop: async () => {
+      isStopped = true;
+      await running;
+    },
+  };
+}
+
+describe("a database that is killed", () => {
+  it("loses nothing that was acknowledged, however often it is killed", async () => {
+    const fixture = await startDatabase();
+    const storage = await openStorage(fixture);
+    const streams = Array.from({ length: 12 }, () => freshStream());
+    const appender = makeAppender(storage, streams);
+    for (let kill = 0; kill < 4; kill += 1) {
+      const before = appender.acknowledged.length;
+      await eventually("more commits", () => appender.acknowledged.length > before + 300);
+      const unknownBefore = appender.unknownCount();
+      process.kill(fixture.pid(), "SIGKILL");
+      await eventually("the kill is noticed", () => appender.unknownCount() > unknownBefore);
+    }
+    const afterKills = appender.acknowledged.length;
+    await eventually("commits again", () => appender.acknowledged.length > afterKills + 100);
+    await appender.stop();
+
+    const stored = new Map<string, string>();
+    for (const stream of streams) {
+      const { commits, complete } = await storage.journal.readAfter([{ stream, revision: 0 }]);
+      expect(complete).toBe(true);
+      for (const commit of commits) {
+        stored.set(`${commit.stream}@${commit.revision}`, commit.commitId);
+      }
+    }
+    const lost = appender.acknowledged.filter(
+      (commit) => stored.get(`${commit.stream}@${commit.revision}`) !== commit.commitId,
+    );
+    expect(lost).toEqual([]);
+  });
+
+  it("answers another token from the barriers of its next life", async () => {
+    const fixture = await startDatabase();
+    const { journal } = await openStorage(fixture);
+    const [first, second] = [await journal.barrier(), await journal.barrier()];
+    expect(second).toBe(first);
+    process.kill(fixture.pid(), "SIGKILL");
+    let third = first;
+    await eventually("a barrier of the next life", async () => {
+      const failure = await failureOf(journal.barrier().then((token) => (third = token)));
+      return failure === undefined;
+    });
+    expect(third).not.toBe(first);
+    expect(await journal.barrier()).toBe(third);
+  });
+
+  it("tells subscribers of a gap and serves them again", async () => {
+    const fixture = await startDatabase();
+    const storage = await openStorage(fixture);
+    const heard: string[] = [];
+    let gapCount = 0;
+    const subscription = await storage.signals.subscribe(
+      "listener",
+      (signal) => heard.push(signal.replicaId),
+      () => {
+        gapCount += 1;
+      },
+    );
+    process.kill(fixture.pid(), "SIGKILL");
+    await eventually("a gap", () => gapCount > 0);
+    await storage.signals.publish({ replicaId: "speaker", shards: [], runnable: [] });
+    await eventually("a signal", () => heard.length > 0);
+    expect(heard).toEqual(["speaker"]);
+    await subscription.close();
+  });
+});
+
+describe("a database that stands still", () => {
+  it("makes every operation unavailable within its deadline, and serves again after", async () => {
+    const fixture = await startDatabase();
+    const storage = await openStorage(fixture, { operationTimeoutMs: shortTimeoutMs });
+    const stream = freshStream();
+    await storage.journal.append([sampleCommit(stream, 1)], appendTimeoutMs);
+    process.kill(fixture.pid(), "SIGSTOP");
+    const point = { stream, revision: 1 };
+    const operations: Readonly<Record<string, () => Promise<unknown>>> = {
+      append: () => storage.journal.append([sampleCommit(stream, 2)], shortTimeoutMs),
+      readAfter: () => storage.journal.readAfter([point]),
+      readAt: () => storage.journal.readAt([point]),
+      probe: () => storage.journal.probe([point]),
+      barrier: () => storage.journal.barrier(),
+      headOf: () => storage.journal.headOf(stream),
+      pointsSince: () => storage.journal.pointsSince(0, 10),
+      streamsOfShard: () => storage.journal.streamsOfShard("0".repeat(16)),
+      find: () => storage.records.find(stream, "inputs", ["key"]),
+      latest: () => storage.checkpoints.latest([stream], 1),
+      due: () => storage.views.due(0, 10),
+      renew: () => storage.leases.renew(["holder"]),
+      lapse: () => storage.leases.lapse("holder"),
+      replicas: () => storage.replicas.list(),
+      publish: () => storage.signals.publish({ replicaId: "a", shards: [], runnable: [] }),
+      databaseTime: () => storage.databaseTime(),
+    };
+    const failures = await Promise.all(
+      Object.entries(operations).map(async ([name, run]) => {
+        return [name, (await failureOf(run()))?.kind] as const;
+      }),
+    );
+    process.kill(fixture.pid(), "SIGCONT");
+    expect(Object.fromEntries(failures)).toEqual(
+      Object.fromEntries(Object.keys(operations).map((name) => [name, "unavailable"])),
+    );
+    await eventually("the database serves again", async () => {
+      return (await failureOf(storage.databaseTime())) === undefined;
+    });
+    const [outcome] = await storage.journal.append([sampleCommit(stream, 3)], appendTimeoutMs);
+    expect(outcome).toBe("stored");
+  });
+});
+
+describe("a database that is not there or not the right one", () => {
+  it("cannot be opened where nobody listens", async () => {
+    const fixture = await startDatabase();
+    const failure = await failureOf(
+      fixture.connect({ uri: "mongodb://127.0.0.1:1/", serverSelectionTimeoutMs: 300 }),
+    );
+    expect(failure?.kind).toBe("unavailable");
+  });
+
+  it("refuses an address that is none", async () => {
+    const fixture = await startDatabase();
+    const failure = await failureOf(fixture.connect({ uri: "nonsense" }));
+    expect(failure?.kind).toBe("rejected");
+  });
+
+  it("refuses a database with a newer schema and leaves it as it is", async () => {
+    const fixture = await startDatabase();
+    await (await fixture.connect()).close();
+    const schema = fixture.database.collection<{ _id: string; version: number }>("schema");
+    await schema.updateOne({ _id: "version" }, { $set: { version: 999 } });
+    const failure = await failureOf(fixture.connect());
+    expect(failure?.kind).toBe("incompatible");
+    expect(failure?.message).toContain("999");
+    expect(await schema.findOne({ _id: "version" })).toMatchObject({ version: 999 });
+  });
+
+  it("refuses a database whose index of the same name is another", async () => {
+    const fixture = await startDatabase();
+    await fixture.database.collection("streams").createIndex({ at: 1 }, { name: "dueAt_1" }, {});
+    expect((await failureOf(fixture.connect()))?.kind).toBe("incompatible");
+  });
+
+  it("brings the same database up to date from several servers at once", async () => {
+    const fixture = await startDatabase();
+    const storages = await Promise.all([1, 2, 3, 4].map(() => openStorage(fixture)));
+    const stream = freshStream();
+    for (const [index, storage] of storages.entries()) {
+      const commit = sampleCommit(stream, index + 1);
+      expect(await storage.journal.append([commit], appendTimeoutMs)).toEqual(["stored"]);
+    }
+  });
+
+  it("refuses records of a class that was not declared", async () => {
+    const fixture = await startDatabase();
+    const { records } = await openStorage(fixture);
+    const failure = await failureOf(records.find(freshStream(), randomUUID(), ["key"]));
+    expect(failure?.kind).toBe("rejected");
+  });
+
+  it("calls a commit corrupt that lies at another's place", async () => {
+    const fixture = await startDatabase();
+    const { journal } = await openStorage(fixture);
+    const stream = freshStream();
+    await journal.append([sampleCommit(stream, 1)], appendTimeoutMs);
+    await fixture.database.collection("journal").updateMany({ stream }, { $set: { revision: 2 } });
+    const failure = await failureOf(journal.readAfter([{ stream, revision: 0 }]));
+    expect(failure?.kind).toBe("corrupt");
+  });
+});
