@@ -12,8 +12,22 @@ export const systemClock: Clock = {
   },
 };
 
+const RANDOM_BYTES = 16;
+const pool = new Uint8Array(256 * RANDOM_BYTES);
+let used = pool.length;
+
+/** Random bytes for one id; asked of the system for many ids at a time, for it is slow to ask. */
+function randomBytes(): Uint8Array {
+  if (used === pool.length) {
+    crypto.getRandomValues(pool);
+    used = 0;
+  }
+  used += RANDOM_BYTES;
+  return pool.subarray(used - RANDOM_BYTES, used);
+}
+
 /** The randomness of the process. */
 export const systemEntropy: Entropy = {
-  freshId: () => v7(),
+  freshId: () => v7({ random: randomBytes() }),
   random: () => Math.random(),
 };
