@@ -61,7 +61,9 @@ export function makeAwaitingEngine(engine: WireEngine): AwaitingEngine {
         if (signal.aborted || leftMs <= 0 || !isEmptyOpenBatch(answer.response)) {
           return answer;
         }
-        await endOfWait(woken, leftMs, signal);
+        if (!(await endOfWait(woken, leftMs, signal))) {
+          return answer;
+        }
       } finally {
         unwatch();
       }
@@ -86,16 +88,17 @@ export function makeAwaitingEngine(engine: WireEngine): AwaitingEngine {
   };
 }
 
-/** Ends with the first of: woken, time over, nobody waits any more. */
+/** Ends when woken or when the time is over; false when nobody waits for the answer any more. */
 async function endOfWait(
   woken: PromiseWithResolvers<void>,
   leftMs: number,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const wake = () => woken.resolve();
   const timer = setTimeout(wake, leftMs);
   signal.addEventListener("abort", wake);
   await woken.promise;
   clearTimeout(timer);
   signal.removeEventListener("abort", wake);
+  return !signal.aborted;
 }

@@ -167,10 +167,13 @@ export class HostKeeper {
   }
 
   async #adopt(presence: Socket): Promise<Socket> {
-    // Nobody answers before host.json is written, so it names the host behind this connection.
-    this.#record = await readHostRecord(this.#paths);
     this.#presence = presence;
     presence.unref();
+    if (this.#leaving.signal.aborted) {
+      presence.destroy();
+    }
+    // Nobody answers before host.json is written, so it names the host behind this connection.
+    this.#record = await readHostRecord(this.#paths);
     return presence;
   }
 

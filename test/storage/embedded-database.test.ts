@@ -211,6 +211,20 @@ test("the host ends by itself after its last client has left", async () => {
   expect(log).toContain('"reason":"idle"');
 });
 
+test("a replica can leave while its host is being replaced", async () => {
+  const fixture = await makeFixture();
+  const lost = Promise.withResolvers<void>();
+  const onEvent = (event: EmbeddedEvent) => {
+    if (event.kind === "lost") {
+      lost.resolve();
+    }
+  };
+  const database = await fixture.start({ onEvent, idleTimeoutMs: 200 });
+  process.kill(database.pid(), "SIGKILL");
+  await lost.promise;
+  await database.leave();
+});
+
 test("a paused host is waited for, not replaced", async () => {
   const fixture = await makeFixture();
   const events: EmbeddedEvent[] = [];
