@@ -60,8 +60,10 @@ const documentBytesMax = 16 * 1024 * 1024;
 /** Keys, times, hash and names around the texts of a commit, rounded up. */
 const envelopeBytes = 4 * 1024;
 const readBytesMax = 16 * 1024 * 1024;
-/** Ranges or keys that one query may name. */
-const pointsPerQueryMax = 100;
+/** Ranges that one query may name: each is planned on its own. */
+const rangesPerQueryMax = 100;
+/** Keys that one query may name. */
+const keysPerQueryMax = 1_000;
 const streamsPerShardMax = 1_000;
 const pointProbesAtOnce = 16;
 
@@ -200,7 +202,7 @@ export function makeMongoJournal(connection: MongoConnection, life: ServerLife):
   async function readAfter(points: readonly StreamPoint[]): Promise<CommitPage> {
     const page: StoredCommit[] = [];
     const budget = { bytes: readBytesMax };
-    for (const some of inCounts(points, pointsPerQueryMax)) {
+    for (const some of inCounts(points, rangesPerQueryMax)) {
       if (!(await readRanges(some, page, budget))) return { commits: page, complete: false };
     }
     return { commits: page, complete: true };
@@ -208,7 +210,7 @@ export function makeMongoJournal(connection: MongoConnection, life: ServerLife):
 
   async function readAt(points: readonly StreamPoint[]): Promise<readonly StoredCommit[]> {
     const commits: StoredCommit[] = [];
-    for (const some of inCounts(points, pointsPerQueryMax)) {
+    for (const some of inCounts(points, keysPerQueryMax)) {
       const found = await connection.find<JournalDocument>({
         label: "journal.readAt",
         collection,
@@ -221,7 +223,7 @@ export function makeMongoJournal(connection: MongoConnection, life: ServerLife):
 
   async function probeLocally(points: readonly StreamPoint[]): Promise<readonly StreamPoint[]> {
     const found: StreamPoint[] = [];
-    for (const some of inCounts(points, pointsPerQueryMax)) {
+    for (const some of inCounts(points, keysPerQueryMax)) {
       const documents = await connection.find<KeyDocument>({
         label: "journal.probe",
         collection,
