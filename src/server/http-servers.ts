@@ -2,7 +2,12 @@
  * Node's two HTTP servers, neither of which listens itself: they are handed sockets. Owns their
  * limits and timeouts, what they answer to requests that cannot be parsed, and how they end.
  */
-import { createServer as createHttp1Server, type Server } from "node:http";
+import {
+  createServer as createHttp1Server,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import {
   createServer as createHttp2Server,
   type Http2Server,
@@ -54,8 +59,8 @@ function refuse(socket: Socket, code: string): void {
   socket.setTimeout(FAREWELL_MS, () => socket.destroy());
 }
 
-function makeHttp1(options: HttpServerOptions): Server {
-  const { headerTimeoutMs, idleTimeoutMs, handle, onRefused } = options;
+function makeHttp1(options: HttpServerOptions, handle: RequestListener): Server {
+  const { headerTimeoutMs, idleTimeoutMs, onRefused } = options;
   const server = createHttp1Server(
     {
       headersTimeout: headerTimeoutMs,
@@ -80,13 +85,22 @@ function makeHttp1(options: HttpServerOptions): Server {
 
 /** The HTTP/1.1 server. */
 export function makeHttp1SocketServer(options: HttpServerOptions): SocketServer {
+  const answering = new Set<ServerResponse>();
   let draining = false;
-  const server = makeHttp1({
-    ...options,
-    handle: (request, response) => {
-      if (draining) response.setHeader("connection", "close");
-      options.handle(request, response);
-    },
+
+  /** Has the connection closed with the answer, where that can still be said. */
+  function announceEnd(response: ServerResponse): void {
+    if (!response.headersSent) response.setHeader("connection", "close");
+  }
+
+  const server = makeHttp1(options, (request, response) => {
+    answering.add(response);
+    response.once("close", () => {
+      answering.delete(response);
+      if (draining) setImmediate(() => server.closeIdleConnections());
+    });
+    if (draining) announceEnd(response);
+    options.handle(request, response);
   });
   return {
     take: (socket) => {
@@ -94,9 +108,9 @@ export function makeHttp1SocketServer(options: HttpServerOptions): SocketServer 
     },
     drain: () => {
       draining = true;
+      for (const response of answering) announceEnd(response);
       // Stops the timers and closes idle connections; there is no listening socket to be closed.
       server.close(() => undefined);
-      server.closeIdleConnections();
     },
   };
 }
