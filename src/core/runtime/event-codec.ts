@@ -32,6 +32,9 @@ const KNOWN = {
   event_published: true,
 } as const satisfies Record<RuntimeEventType, true>;
 
+/** Every event type that this build can fold. */
+export const RUNTIME_EVENT_TYPES: readonly string[] = Object.keys(KNOWN);
+
 const KNOWN_POLICIES: ReadonlySet<string> = new Set(POLICY_REFERENCES);
 
 /** The event that stored JSON holds, or `unknown` when this build cannot fold it. */
