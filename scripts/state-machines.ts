@@ -4,6 +4,8 @@ import {
   type InputLifecycleStep,
   isTerminal,
 } from "../src/core/runtime/input-lifecycle.ts";
+import { LEASE_STEPS } from "../src/core/runtime/lease-table.ts";
+import { RUN_STEPS } from "../src/core/runtime/run-table.ts";
 import { type ActionCell, RUNTIME_ACTIONS, type Situation } from "../src/core/runtime/table.ts";
 
 const SITUATIONS = Object.keys(RUNTIME_ACTIONS.retire);
@@ -65,6 +67,17 @@ function inputDiagram(): string {
   return diagram(["  [*] --> accepted", ...arrows(edges), ...endings]);
 }
 
+/** The diagram of a sub-machine; steps that keep the state are left out. */
+function stepDiagram(
+  start: string,
+  steps: Readonly<Record<string, { readonly from: readonly string[]; readonly to: string }>>,
+): string {
+  const edges = Object.entries(steps).flatMap(([step, { from, to }]) =>
+    to === "same" ? [] : from.map((state) => [state, to, step] as const),
+  );
+  return diagram([`  [*] --> ${start}`, ...arrows(edges)]);
+}
+
 /** The text of docs/generated/state-machines.md. */
 export function stateMachines(): string {
   return `# State machines
@@ -85,6 +98,20 @@ the executor is cut off first. \`fence_on_request\`: the same, when the caller a
 \`open\` is idle, or attached when an executor holds a live lease.
 
 ${runtimeTable()}
+
+## Lease
+
+An executor's hold on the runtime: \`pooled\` for a run, \`named\` until it is given back, lapses
+or is fenced. Every new hold has a higher generation.
+
+${stepDiagram("free", LEASE_STEPS)}
+
+## Run
+
+The one run in flight. \`assigned\` until its executor shows that it holds it; only then the
+attempt counts.
+
+${stepDiagram("none", RUN_STEPS)}
 
 ## Input
 
