@@ -12,6 +12,7 @@ import { makeEngineObserver } from "../observability/engine-observer.ts";
 import { loggerOf } from "../observability/logger.ts";
 import { makeMetrics, type Metrics } from "../observability/metrics.ts";
 import { type CallObserver, makeCallObserver } from "../observability/rpc-observer.ts";
+import type { Storage } from "../engine/ports.ts";
 import type { NodeRequestHandler } from "../rpc/http-handler.ts";
 import { type ControlPlane, makeControlPlane, RECORD_CLASSES } from "./control-plane.ts";
 import { addControlPlaneGauges, addListenerGauges } from "./gauges.ts";
@@ -28,6 +29,8 @@ export interface ServerOptions {
   readonly logger: Logger;
   /** Gets lines for people when the first start takes long. */
   readonly onProgress?: (line: string) => void;
+  /** Changes the opened storage before anything uses it; for measurements. */
+  readonly wrapStorage?: (storage: Storage) => Storage;
 }
 
 /** A server that listens. */
@@ -116,7 +119,7 @@ async function bringUp(parts: Parts, address: string): Promise<Inside> {
     onProgress: parts.options.onProgress ?? ((line) => logger.info({ line }, "database prepares")),
   });
   const controlPlane = makeControlPlane({
-    storage: opened.storage,
+    storage: parts.options.wrapStorage?.(opened.storage) ?? opened.storage,
     clock: systemClock,
     entropy: systemEntropy,
     observer: makeEngineObserver(metrics, loggerOf(parts.options.logger, "engine")),

@@ -1,0 +1,74 @@
+/**
+ * (a) Durable unary Ingest at 64 connections, against the same server with the journal switched off.
+ * Rounds alternate, so that both see the same noise of the machine.
+ */
+import { ensureRuntimes, type BenchEnvironment } from "../support/environment.ts";
+import { makeJsonBodies, PATHS, runtimeIds } from "../support/inputs.ts";
+import { runRawLoad, type RawResult } from "../support/raw-http.ts";
+import { type BenchServer, startBenchServer } from "../support/servers.ts";
+import { median, percentile } from "../support/stats.ts";
+
+const CONNECTIONS = 64;
+const RUNTIMES = 256;
+
+/** One round of unary ingests at 64 connections. */
+export function unaryRound(
+  server: BenchServer,
+  runtimes: readonly string[],
+  keyPrefix: string,
+  durationMs: number,
+): Promise<RawResult> {
+  return runRawLoad({
+    port: server.port,
+    path: PATHS.ingest,
+    contentType: "application/json",
+    connections: CONNECTIONS,
+    durationMs,
+    nextBody: makeJsonBodies(runtimes, keyPrefix),
+  });
+}
+
+/** Requests per second of a round; a round with failures counts for nothing. */
+export function ratePerSecond({ requests, failures, elapsedMs }: RawResult): number {
+  if (failures > 0) throw new Error(`${failures} of ${requests} requests failed`);
+  return (requests / elapsedMs) * 1000;
+}
+
+/** Runs the section. */
+export async function benchUnary({ report, scale, unique, dataDirectory }: BenchEnvironment) {
+  const journal = await startBenchServer("journal", `unary-${unique}`, dataDirectory);
+  const off = await startBenchServer("journal-off", `unaryoff-${unique}`, dataDirectory);
+  const runtimes = runtimeIds("unary", RUNTIMES);
+  await ensureRuntimes(journal, runtimes, "nobody");
+  await ensureRuntimes(off, runtimes, "nobody");
+  await unaryRound(journal, runtimes, "warm", scale.roundMs / 2);
+  await unaryRound(off, runtimes, "warm", scale.roundMs / 2);
+  const rates: number[] = [];
+  const offRates: number[] = [];
+  const ratios: number[] = [];
+  const latencies: number[] = [];
+  for (let round = 0; round < scale.rounds; round += 1) {
+    const durable = await unaryRound(journal, runtimes, `r${round}`, scale.roundMs);
+    const undurable = await unaryRound(off, runtimes, `r${round}`, scale.roundMs);
+    latencies.push(...durable.latenciesMs);
+    rates.push(ratePerSecond(durable));
+    offRates.push(ratePerSecond(undurable));
+    ratios.push(ratePerSecond(durable) / ratePerSecond(undurable));
+  }
+  const section = "a";
+  report.add({ section, name: "durable Ingest, 64 connections", value: median(rates), unit: "/s" });
+  report.add({ section, name: "the same, journal off", value: median(offRates), unit: "/s" });
+  report.add({
+    section,
+    name: "ratio",
+    value: median(ratios),
+    unit: "of journal off",
+    target: { atLeast: 0.8 },
+  });
+  report.add({ section, name: "p50", value: percentile(latencies, 0.5), unit: "ms" });
+  report.add({ section, name: "p99", value: percentile(latencies, 0.99), unit: "ms" });
+  const backlog = await journal.metric("keelson_view_backlog_streams");
+  report.add({ section, name: "view backlog at full load", value: backlog, unit: "streams" });
+  await journal.stop();
+  await off.stop();
+}
