@@ -3,7 +3,7 @@ import { Command } from "commander";
 import type { ServerConfig } from "../config/config.ts";
 import type { RunningServer } from "../server/compose.ts";
 import { SERVER_VERSION } from "../server/version.ts";
-import { configOrExit, runServer, type ServerFlags, withServerOptions } from "./server-options.ts";
+import { configOrExit, type ServerFlags, withServerOptions } from "./server-options.ts";
 
 const HELP = `
 Examples:
@@ -50,6 +50,7 @@ export function makeDevCommand(): Command {
     .addHelpText("after", HELP)
     .action(async (flags: ServerFlags) => {
       const config = configOrExit("dev", flags);
+      const { runServer } = await import("./run-server.ts");
       await runServer(config, (server) => {
         if (process.stdout.isTTY) process.stdout.write(firstScreen(config, server));
       });

@@ -1,13 +1,24 @@
 /** The `keelson` command: puts its commands together, each of which lives in a file of its own. */
-import { Command } from "commander";
+import { Command, CommanderError } from "commander";
+import { EXIT_CODES } from "../server/exit-codes.ts";
 import { SERVER_VERSION } from "../server/version.ts";
 import { makeDevCommand } from "./dev.ts";
+import { makeDoctorCommand } from "./doctor.ts";
 import { makeServeCommand } from "./serve.ts";
 
-await new Command("keelson")
+const program = new Command("keelson")
   .description("A durable control plane for agent runtimes and their background work")
   .version(SERVER_VERSION)
-  .addCommand(makeDevCommand())
-  .addCommand(makeServeCommand())
-  .showHelpAfterError()
-  .parseAsync();
+  .showHelpAfterError("(--help shows what can be said)")
+  .exitOverride();
+
+for (const command of [makeDevCommand(), makeServeCommand(), makeDoctorCommand()]) {
+  program.addCommand(command.copyInheritedSettings(program));
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === EXIT_CODES.ok ? EXIT_CODES.ok : EXIT_CODES.usage;
+}

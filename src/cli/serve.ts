@@ -1,6 +1,6 @@
 /** `keelson serve`: a server for production, on a MongoDB of its own. */
 import { Command } from "commander";
-import { configOrExit, runServer, type ServerFlags, withServerOptions } from "./server-options.ts";
+import { configOrExit, type ServerFlags, withServerOptions } from "./server-options.ts";
 
 const HELP = `
 Examples:
@@ -18,6 +18,8 @@ export function makeServeCommand(): Command {
     .option("--embedded", "use an embedded MongoDB all the same")
     .addHelpText("after", HELP)
     .action(async (flags: ServerFlags) => {
-      await runServer(configOrExit("serve", flags), () => undefined);
+      const config = configOrExit("serve", flags);
+      const { runServer } = await import("./run-server.ts");
+      await runServer(config, () => undefined);
     });
 }

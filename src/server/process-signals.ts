@@ -1,19 +1,7 @@
 /** How the process ends: politely at the first signal, at once at the second, and never half alive. */
 import type { Logger } from "pino";
 import type { RunningServer } from "./compose.ts";
-
-/** Codes the process ends with. */
-export const EXIT_CODES = {
-  ok: 0,
-  /** Something unforeseen, or a second signal. */
-  failed: 1,
-  /** The configuration or the command line cannot be used. */
-  usage: 2,
-  /** The port cannot be had. */
-  portUnavailable: 3,
-  /** The database cannot be used: too old, or not to be had on this machine. */
-  databaseUnusable: 4,
-} as const;
+import { EXIT_CODES } from "./exit-codes.ts";
 
 /** Ends the process, with its last lines written. */
 export function endProcess(logger: Logger, code: number): never {
