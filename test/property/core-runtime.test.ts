@@ -138,7 +138,7 @@ test("R9: a run takes the head of its lane and never passes a queued input by", 
   );
 });
 
-test("R10: the generation never falls, and every run stands under a generation of its own grant", () => {
+test("R10: the generation never falls; every grant and every fence bumps it", () => {
   fc.assert(
     fc.property(life, (steps) => {
       const story = new Story();

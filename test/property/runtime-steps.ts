@@ -1,6 +1,6 @@
 /**
- * Random lives of a runtime: steps are drawn without knowing the state and become commands when they
- * are taken, so that most of them make sense and some never do.
+ * Random lives of a runtime: steps are drawn without knowing the state and become commands when
+ * they are taken, so that most of them make sense and some never do.
  */
 import fc from "fast-check";
 import type { RuntimeCommand, RuntimeReply } from "../../src/core/runtime/commands.ts";

@@ -74,7 +74,7 @@ describe("admission", () => {
     expect([story.state.wake, story.queued()]).toEqual([false, ["b", "a"]]);
   });
 
-  test("steer_is_request_immediate: an input that steers wakes also while a run is in flight", () => {
+  test("steer_is_request_immediate: what steers wakes also while a run is in flight", () => {
     const story = registeredStory();
     story.ingest("a", prompt("first"));
     story.assign();

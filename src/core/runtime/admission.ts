@@ -54,7 +54,7 @@ function isNeverDerived(body: InputBody): boolean {
 }
 
 /** Why the durability of an input does not fit its source or kind; undefined when it does. */
-export function durabilityViolation(input: Input): string | undefined {
+function durabilityViolation(input: Input): string | undefined {
   if (input.durability !== "derived") return undefined;
   const source = input.source.type;
   if (source === "operator" || source === "peer" || source === "external") {
@@ -66,7 +66,7 @@ export function durabilityViolation(input: Input): string | undefined {
 }
 
 /** Why the handling mode of an input is not allowed; undefined when it is. */
-export function handlingModeViolation(body: InputBody): string | undefined {
+function handlingModeViolation(body: InputBody): string | undefined {
   const isProgress = body.type === "peer" && body.convention?.type === "response_progress";
   return isProgress && body.handlingMode !== undefined
     ? "the progress of a response follows its own policy and carries no handling mode"

@@ -1,7 +1,7 @@
 /**
- * The reply to a command, read from the events that were committed for it. The same function answers
- * a repeated call from the commit of the first one, so it finds the call's own events among those of
- * a whole commit: by input id, run id and body.
+ * The reply to a command, read from the events that were committed for it. The same function
+ * answers a repeated call from the commit of the first one, so it finds the call's own events among
+ * those of a whole commit: by input id, run id and body.
  */
 import type { EventPosition } from "../shared/aggregate.ts";
 import { FoldError } from "../shared/fold-error.ts";

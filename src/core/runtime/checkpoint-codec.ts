@@ -1,6 +1,6 @@
 /**
- * The folded state as JSON and back, for checkpoints. Lanes, keys and orders follow from the headers
- * and are rebuilt; a checkpoint of another fold version is never read.
+ * The folded state as JSON and back, for checkpoints. Lanes, keys and orders follow from the
+ * headers and are rebuilt; a checkpoint of another fold version is never read.
  */
 import type { InputId } from "../shared/ids.ts";
 import type { Json } from "../shared/json.ts";

@@ -127,7 +127,7 @@ describe("completions (decision 10)", () => {
     ]);
   });
 
-  test("reset_runtime_resolves_pending_waiters, as stop, destroy and an abandoning retire do", () => {
+  test("reset_runtime_resolves_pending_waiters; stop, destroy and retire too", () => {
     const cases = [
       [{ type: "reset" }, "reset"],
       [{ type: "stop" }, "stopped"],

@@ -1,6 +1,6 @@
 /**
- * What a waiter of an input is told. A completion is never stored: it follows from the input's header
- * and the events of the commit that settled it, so it can be given again at any time.
+ * What a waiter of an input is told. A completion is never stored: it follows from the input's
+ * header and the events of the commit that settled it, so it can be given again at any time.
  */
 import type { InputId } from "../shared/ids.ts";
 import type { Json } from "../shared/json.ts";

@@ -46,7 +46,9 @@ function decidePublish(
   return { kind: "commit", events: [event] };
 }
 
-/** Decides a command: events, an answer, a repetition or a refusal; a refusal changes nothing (R7). */
+/**
+ * Decides a command: events, an answer, a repetition or a refusal; a refusal changes nothing (R7).
+ */
 export function decide(
   state: RuntimeState,
   command: RuntimeCommand,

@@ -112,7 +112,9 @@ export type EnvelopeEvent =
 
 /** One envelope; `revision` and `index` are its place for watchers that resume. */
 export interface RuntimeEventEnvelope {
-  /** The client's name for a published event, else made of the place: the same at every delivery. */
+  /**
+   * The client's name for a published event, else made of the place: the same at every delivery.
+   */
   readonly eventId: string;
   readonly at: TimeMs;
   readonly runtimeId: RuntimeId;

@@ -248,7 +248,7 @@ function tiesOf(
  * The envelopes of one committed event, between the states around it. `firstIndex` is the number of
  * envelopes that the earlier events of the same commit have.
  */
-export function envelopesOf(
+function envelopesOf(
   before: RuntimeState,
   event: RuntimeEvent,
   after: RuntimeState,

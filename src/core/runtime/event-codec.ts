@@ -1,4 +1,6 @@
-/** Events from storage: a type or a policy row that this build does not know needs a newer server. */
+/**
+ * Events from storage: a type or a policy row that this build does not know needs a newer server.
+ */
 import { isJsonObject, type Json } from "../shared/json.ts";
 import type { RuntimeEvent, RuntimeEventType } from "./events.ts";
 import { POLICY_REFERENCES } from "./policy.ts";

@@ -1,6 +1,6 @@
 /**
- * Old histories fold into what they always folded into. A file of the corpus is never changed: it is
- * what stands in journals. A new event type or policy row brings a new file.
+ * Old histories fold into what they always folded into. A file of the corpus is never changed: it
+ * is what stands in journals. A new event type or policy row brings a new file.
  */
 import { expect, test } from "vitest";
 import type { Json, JsonObject } from "../shared/json.ts";

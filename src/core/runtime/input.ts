@@ -140,7 +140,9 @@ export type InputBody =
 /** One input as it is stored: header and body. */
 export interface Input {
   readonly inputId: InputId;
-  /** When the client made it, by the client's clock; the edge's time when the client left it out. */
+  /**
+   * When the client made it, by the client's clock; the edge's time when the client left it out.
+   */
   readonly createdAt: TimeMs;
   readonly source: InputSource;
   readonly durability: Durability;

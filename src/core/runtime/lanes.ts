@@ -1,6 +1,6 @@
 /**
- * Where inputs are: the one place that changes headers, lanes, counts and sizes together, so that an
- * input is in at most one place (R1), the counts add up (R2) and a lane stays in admission order
+ * Where inputs are: the one place that changes headers, lanes, counts and sizes together, so that
+ * an input is in at most one place (R1), the counts add up (R2) and a lane stays in admission order
  * also after a rollback (R9: a lane is ordered by ordinal). Must not decide anything.
  */
 import type { InputId, TimeMs } from "../shared/ids.ts";

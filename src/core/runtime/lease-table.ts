@@ -1,6 +1,7 @@
 /**
- * An executor's hold on the runtime, as a machine. Owns which lease event may follow which; must not
- * know runs. A pooled hold lasts for a run, a named one until it is released, lapses or is fenced.
+ * An executor's hold on the runtime, as a machine. Owns which lease event may follow which; must
+ * not know runs. A pooled hold lasts for a run, a named one until it is released, lapses or is
+ * fenced.
  */
 import type { Step } from "../shared/step.ts";
 import type { Lease } from "./state.ts";

@@ -41,7 +41,7 @@ describe("a grant", () => {
     expect(stateNameOf(story.state)).toBe("attached");
   });
 
-  test("is possible while retired, so that a backlog drains, and never after stop or destroy", () => {
+  test("is possible while retired, so that a backlog drains, not after stop or destroy", () => {
     const story = registeredStory();
     story.do({ type: "retire", abandonIfUnattached: false }, "report");
     story.attach();

@@ -98,8 +98,9 @@ export function decideLapseLease(
 }
 
 /**
- * Emits the cut between the runtime and its executor, if it has one: the generation is bumped first,
- * then the run is failed. With a reason the staged contributors are abandoned, else they roll back.
+ * Emits the cut between the runtime and its executor, if it has one: the generation is bumped
+ * first, then the run is failed. With a reason the staged contributors are abandoned, else they
+ * roll back.
  */
 export function emitFence(
   draft: Draft,

@@ -1,7 +1,7 @@
 /**
- * Lifecycle actions: unregister, retire, recycle, reset, recover, stop, destroy, interrupt. The table
- * of actions says what is possible; preconditions of the caller come first, so that a report always
- * is about the state that the caller meant.
+ * Lifecycle actions: unregister, retire, recycle, reset, recover, stop, destroy, interrupt. The
+ * table of actions says what is possible; preconditions of the caller come first, so that a report
+ * always is about the state that the caller meant.
  */
 import type { DecideContext, Decision } from "../shared/aggregate.ts";
 import { epochIdOf } from "../shared/ids.ts";

@@ -35,7 +35,9 @@ export interface RunPrimitive {
   readonly turnMetadata: TurnMetadata;
 }
 
-/** Where the first input of a batch is applied: steer inputs at a checkpoint, others at the start. */
+/**
+ * Where the first input of a batch is applied: steer inputs at a checkpoint, others at the start.
+ */
 function boundaryOf(body: InputBody): RunPrimitive["boundary"] {
   const policy = policyOf(resolvePolicy(kindOf(body), handlingModeOf(body), "idle"));
   return laneOfPolicy(policy) === "steer" ? "run_checkpoint" : "run_start";

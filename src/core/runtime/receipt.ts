@@ -1,4 +1,6 @@
-/** The receipt that a committed boundary mints: durable proof of what was applied where in a run. */
+/**
+ * The receipt that a committed boundary mints: durable proof of what was applied where in a run.
+ */
 import type { EventPosition } from "../shared/aggregate.ts";
 import type { RuntimeEvent } from "./events.ts";
 import type { Receipt, Run } from "./state.ts";

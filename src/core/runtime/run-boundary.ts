@@ -1,7 +1,7 @@
 /**
  * Boundaries of a run: contributors are applied under a receipt whose sequence is minted here, and
- * steer inputs that wait may join the run. A boundary names exactly what is staged, in order; a later
- * one may name nothing.
+ * steer inputs that wait may join the run. A boundary names exactly what is staged, in order; a
+ * later one may name nothing.
  */
 import type { DecideContext, Decision } from "../shared/aggregate.ts";
 import type { InputId } from "../shared/ids.ts";

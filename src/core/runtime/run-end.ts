@@ -1,7 +1,8 @@
 /**
  * How a run ends: completed, failed, cancelled, handed back or taken back. Contributors under a
  * receipt are consumed however it ends (R5); a pooled lease ends with the run unless the next run
- * starts in the same commit. Every ending repeated with the same body is answered as the first time.
+ * starts in the same commit. Every ending repeated with the same body is answered as the first
+ * time.
  */
 import type { DecideContext, Decision } from "../shared/aggregate.ts";
 import type { RuntimeCommand, RuntimeReply } from "./commands.ts";

@@ -16,7 +16,7 @@ export const ACKNOWLEDGE_TIMEOUT_MS = 10_000;
 const BYTES = { state: 4_096, live: 700, terminal: 1_400, receipt: 500 } as const;
 
 /** An executor incarnation as one word; its components are percent-encoded. */
-export function holderName(lease: Pick<Lease, "executorId" | "incarnationId">): string {
+function holderName(lease: Pick<Lease, "executorId" | "incarnationId">): string {
   return `${encodeURIComponent(lease.executorId)}/${encodeURIComponent(lease.incarnationId)}`;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Supersession: an input with a supersession key takes the place of queued inputs of the same kind
- * and key. Progress of a peer's response coalesces them instead. Staged inputs are never superseded;
- * one that rolled back while a newer one waits is found again by the next arrival.
+ * and key. Progress of a peer's response coalesces them instead. Staged inputs are never
+ * superseded; one that rolled back while a newer one waits is found again by the next arrival.
  */
 import type { InputId } from "../shared/ids.ts";
 import type { Input, InputKind } from "./input.ts";

@@ -26,13 +26,15 @@ export type RuntimeAction =
   | "grant_lease";
 
 /**
- * What an action meets: `allow`, `no_op` (answered, nothing changes), `fence` (an executor is
- * cut off first), `fence_on_request` (RUN_IN_FLIGHT unless the caller asks for it), `reject` (an outcome,
- * not an error), or a refusal.
+ * What an action meets: `allow`, `no_op` (answered, nothing changes), `fence` (an executor is cut
+ * off first), `fence_on_request` (RUN_IN_FLIGHT unless the caller asks for it), `reject` (an
+ * outcome, not an error), or a refusal.
  */
 export type Verdict = "allow" | "no_op" | "fence" | "fence_on_request" | "reject" | RefusalReason;
 
-/** One cell: the verdict and the situation afterwards; `open` is idle, or attached under a lease. */
+/**
+ * One cell: the verdict and the situation afterwards; `open` is idle, or attached under a lease.
+ */
 export interface ActionCell {
   readonly verdict: Verdict;
   readonly to: Situation | "same" | "open" | "unregistered";

@@ -3,7 +3,8 @@
  *
  * An aggregate is a state machine over a stream of events: `decide` says which events a command
  * causes, `evolve` folds one event into the state. Neither reads a clock, makes an id or awaits:
- * all of that arrives in the context. Everything here is a value; states are never changed in place.
+ * all of that arrives in the context. Everything here is a value; states are never changed in
+ * place.
  */
 import type { Json, JsonObject } from "./json.ts";
 import type { Refusal } from "./refusal.ts";
@@ -102,7 +103,9 @@ export interface StreamSummary {
 export interface Aggregate<State, Command, Event, Reply> {
   /** First component of the stream's name. */
   readonly kind: string;
-  /** Bumped whenever the same events fold into another state; older checkpoints are then ignored. */
+  /**
+   * Bumped whenever the same events fold into another state; older checkpoints are then ignored.
+   */
   readonly foldVersion: number;
   /** Record classes that this aggregate forgets into. */
   readonly recordClasses: readonly string[];
