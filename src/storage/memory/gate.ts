@@ -41,6 +41,7 @@ export interface MemoryGate {
     durable: boolean,
     effect: () => Answer,
   ) => Promise<Answer>;
+  readonly isClosed: () => boolean;
   /** From now on every operation is refused. */
   readonly close: () => void;
 }
@@ -95,6 +96,7 @@ export function makeMemoryGate(connection: string, setup: MemoryGateSetup): Memo
       if (durable) await log.journaled();
       return answer;
     },
+    isClosed: () => closed,
     close: () => {
       closed = true;
     },

@@ -50,16 +50,21 @@ export function makeMemorySignals(hub: SignalHub, gate: MemoryGate): SignalStore
         hub.publish(signal);
       }),
     subscribe: async (replicaId, onSignal, onGap) => {
-      let isOpen = true;
+      let isUnsubscribed = false;
+      const isDeaf = (): boolean => isUnsubscribed || gate.isClosed();
       const tellGap = (): void => {
-        if (isOpen) onGap();
+        if (!isDeaf()) onGap();
       };
       const listener: Listener = {
         replicaId,
         deliver: (signal) => {
+          if (isDeaf()) return;
+          const hand = (): void => {
+            if (!isDeaf()) onSignal(signal);
+          };
           gate
             .run("signals", "deliver", false, () => {
-              if (isOpen) queueMicrotask(() => isOpen && onSignal(signal));
+              queueMicrotask(hand);
             })
             .catch(tellGap);
         },
@@ -70,7 +75,7 @@ export function makeMemorySignals(hub: SignalHub, gate: MemoryGate): SignalStore
       });
       return {
         close: async () => {
-          isOpen = false;
+          isUnsubscribed = true;
           hub.drop(listener);
         },
       };

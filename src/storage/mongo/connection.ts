@@ -6,6 +6,7 @@
  *
  * The driver never retries a write: only the journal's writer knows what may be sent again.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { type Document, MinKey, MongoClient, type MongoClientOptions } from "mongodb";
 import { StorageError } from "../../engine/ports.ts";
 import { storageErrorOf } from "./errors.ts";
@@ -81,6 +82,8 @@ export interface MongoConnection {
   ) => Promise<void>;
   /** What the server says of itself. */
   readonly hello: () => Promise<HelloReply>;
+  /** Given when the connection is closed, so that nothing goes on trying. */
+  readonly closing: AbortSignal;
   readonly close: () => Promise<void>;
 }
 
@@ -89,6 +92,7 @@ export const beforeAll = new MinKey();
 
 const tailAwaitMs = 2_000;
 const documentsPerReply = 1_000;
+const closeTimeoutMs = 2_000;
 
 function clientOptions(options: ConnectionOptions): MongoClientOptions {
   return {
@@ -180,15 +184,17 @@ export async function connectToMongo(options: ConnectionOptions): Promise<MongoC
     });
   }
   try {
-    await client.connect();
-    const admin = client.db("admin");
-    const hello = (await admin.command({ hello: 1 })) as HelloReply;
-    const build = (await admin.command({ buildInfo: 1 })) as BuildReply;
-    requireServerVersion(build);
-    return makeConnection(client, options, topologyOf(hello), build.version);
+    return await withinDeadline("storage.open", options.operationTimeoutMs, async (signal) => {
+      await client.connect();
+      const admin = client.db("admin");
+      const hello = (await admin.command({ hello: 1 }, { signal })) as HelloReply;
+      const build = (await admin.command({ buildInfo: 1 }, { signal })) as BuildReply;
+      requireServerVersion(build);
+      return makeConnection(client, options, topologyOf(hello), build.version);
+    });
   } catch (error) {
     await client.close();
-    throw storageErrorOf("storage.open", error);
+    throw error;
   }
 }
 
@@ -200,6 +206,7 @@ function makeConnection(
 ): MongoConnection {
   const { operationTimeoutMs } = options;
   const database = client.db(options.databaseName);
+  const closing = new AbortController();
   const readConcern = topology === "standalone" ? "local" : "majority";
 
   function openCursor(query: FindQuery, signal: AbortSignal) {
@@ -274,6 +281,11 @@ function makeConnection(
       withinDeadline("storage.hello", operationTimeoutMs, (signal) =>
         client.db("admin").command({ hello: 1 }, { signal }),
       ),
-    close: () => client.close(),
+    closing: closing.signal,
+    close: async () => {
+      closing.abort(new StorageError("unavailable", "the connection is closed"));
+      // A server that does not answer must not hold up the end of a process.
+      await Promise.race([client.close(), delay(closeTimeoutMs, undefined, { ref: false })]);
+    },
   };
 }

@@ -16,7 +16,7 @@ import {
 } from "./schema.ts";
 
 /** An index build over a full collection takes its time. */
-const migrationTimeoutMs = 10 * 60_000;
+const indexBuildTimeoutMs = 10 * 60_000;
 
 /** How the router of a sharded cluster describes a collection. */
 interface ShardedCollectionDocument {
@@ -63,11 +63,11 @@ async function createCollection(
   const { name, cappedBytes } = collection;
   const capped = cappedBytes === undefined ? {} : { capped: true, size: cappedBytes };
   try {
-    await connection.command(
-      "schema.create",
-      { create: name, ...capped, writeConcern: { w: "majority" } },
-      migrationTimeoutMs,
-    );
+    await connection.command("schema.create", {
+      create: name,
+      ...capped,
+      writeConcern: { w: "majority" },
+    });
   } catch (error) {
     const cause = error instanceof StorageError ? error.cause : undefined;
     if (!isNamespaceExists(cause)) throw error;
@@ -96,7 +96,7 @@ async function createIndexes(
       indexes: collection.indexes.map(indexToDocument),
       writeConcern: { w: "majority" },
     },
-    migrationTimeoutMs,
+    indexBuildTimeoutMs,
   );
 }
 

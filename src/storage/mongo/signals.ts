@@ -135,9 +135,10 @@ export function makeMongoSignals(connection: MongoConnection): SignalStore {
   ): Promise<{ readonly close: () => Promise<void> }> {
     const controller = new AbortController();
     const listener: Listener = { replicaId, onSignal, onGap };
+    const signal = AbortSignal.any([controller.signal, connection.closing]);
     let listening: Promise<void> = Promise.resolve();
     await new Promise<void>((resolve, reject) => {
-      listening = keepListening(listener, controller.signal, resolve, reject);
+      listening = keepListening(listener, signal, resolve, reject);
     });
     return {
       close: async () => {
