@@ -4,6 +4,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { configDocument } from "../src/config/config-document.ts";
 import { runOrThrow } from "./processes.ts";
 import { filesBelow } from "./source-files.ts";
 import { stateMachines } from "./state-machines.ts";
@@ -18,7 +19,10 @@ const GENERATED_FOLDERS = ["gen", "docs/generated"] as const;
 
 /** Every generated document of docs/generated/. */
 function documents(): readonly GeneratedDocument[] {
-  return [{ path: "docs/generated/state-machines.md", text: stateMachines() }];
+  return [
+    { path: "docs/generated/configuration.md", text: configDocument() },
+    { path: "docs/generated/state-machines.md", text: stateMachines() },
+  ];
 }
 
 /** Writes all generated files below a root folder, which may be the repository itself. */

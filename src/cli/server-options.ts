@@ -39,7 +39,13 @@ export function withServerOptions(command: Command): Command {
 function settingsOf(flags: ServerFlags): Flags {
   const { port, host, insecure, inMemory, embedded, logLevel, logFormat } = flags;
   return {
-    ...{ port, host, insecure, inMemory, embedded, logLevel, logFormat },
+    port,
+    host,
+    insecure,
+    inMemory,
+    embedded,
+    logLevel,
+    logFormat,
     dataDirectory: flags.dataDir,
     tlsCertificateFile: flags.tlsCertificate,
     tlsKeyFile: flags.tlsKey,

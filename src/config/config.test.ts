@@ -64,20 +64,16 @@ describe("configuration", () => {
     expect(error.message).toContain("must be at least 1048576");
   });
 
-  it.each([
-    ["0.0.0.0", true],
-    ["::", true],
-    ["192.168.1.2", true],
-    ["example.com", true],
-    ["127.0.0.1", false],
-    ["127.8.0.1", false],
-    ["::1", false],
-    ["localhost", false],
-  ])("asks for --insecure to listen on %s: %s", (host, isRefused) => {
-    if (isRefused) {
+  it.each(["0.0.0.0", "::", "192.168.1.2", "example.com"])(
+    "asks for --insecure to listen on %s",
+    (host) => {
       expect(failureOf({}, { host }).bad[0]?.key).toBe("KEELSON_HOST or --host");
-    } else expect(read({}, { host }).host).toBe(host);
-    expect(read({}, { host, insecure: true }).host).toBe(host);
+      expect(read({}, { host, insecure: true }).host).toBe(host);
+    },
+  );
+
+  it.each(["127.0.0.1", "127.8.0.1", "::1", "localhost"])("listens on %s unasked", (host) => {
+    expect(read({}, { host }).host).toBe(host);
   });
 
   it("wants certificate and key together", () => {

@@ -1,4 +1,4 @@
-/** The limits of the server: each with a default, the bounds it may be moved within, and the reason. */
+/** The limits of the server: each with a default, the bounds it may be moved within, and why. */
 import { numberSetting } from "./setting.ts";
 
 const KIB = 1024;
@@ -13,8 +13,9 @@ export const limitSettings = {
     min: 8 * MIB,
     max: 16 * GIB,
     why:
-      "Bytes of requests that are being read or answered, per process. Above it calls are refused " +
-      "with RESOURCE_EXHAUSTED and the advice to come back, so that a crowd cannot exhaust the memory.",
+      "Bytes of requests that are being read or answered, per process. Above it calls are " +
+      "refused with RESOURCE_EXHAUSTED and the advice to come back, so that a crowd cannot " +
+      "exhaust the memory.",
   }),
   cacheBytesMax: numberSetting({
     variable: "KEELSON_CACHE_BYTES_MAX",
@@ -40,8 +41,9 @@ export const limitSettings = {
     min: 3_000,
     max: 3_600_000,
     why:
-      "How long an executor's lease lives without renewal when neither executor nor runtime say. " +
-      "Executors renew every third of it; shorter finds dead ones sooner, longer forgives pauses.",
+      "How long an executor's lease lives without renewal when neither executor nor runtime " +
+      "say. Executors renew every third of it; shorter finds dead ones sooner, longer forgives " +
+      "pauses.",
   }),
   longPollMs: numberSetting({
     variable: "KEELSON_LONG_POLL_MS",
@@ -58,8 +60,8 @@ export const limitSettings = {
     min: 10,
     max: 100_000,
     why:
-      "Events that a watcher may be behind before its stream is ended with the position to resume " +
-      "from. It bounds what a slow reader costs.",
+      "Events that a watcher may be behind before its stream is ended with the position to " +
+      "resume from. It bounds what a slow reader costs.",
   }),
   connectionsMax: numberSetting({
     variable: "KEELSON_CONNECTIONS_MAX",
@@ -83,8 +85,8 @@ export const limitSettings = {
     min: 100,
     max: 120_000,
     why:
-      "How long a new connection may take to say which protocol it speaks, to shake hands for TLS " +
-      "and to send the head of an HTTP/1.1 request. A connection that stays silent is closed.",
+      "How long a new connection may take to say which protocol it speaks, to shake hands for " +
+      "TLS and to send the head of an HTTP/1.1 request. A connection that stays silent is closed.",
   }),
   idleTimeoutMs: numberSetting({
     variable: "KEELSON_IDLE_TIMEOUT_MS",

@@ -1,6 +1,6 @@
 /**
- * The building blocks of settings: a schema that reads the text of a variable or flag, together with
- * the facts that documents and errors are made of.
+ * The building blocks of settings: a schema that reads the text of a variable or flag, together
+ * with the facts that documents and errors are made of.
  */
 import { z } from "zod";
 

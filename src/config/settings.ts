@@ -18,8 +18,8 @@ const databaseSettings = {
       variable: "KEELSON_MONGODB_URI",
       isSecret: true,
       why:
-        "The database: any MongoDB from 8.0 on, standalone, replica set or sharded. `keelson dev` " +
-        "starts an embedded one when it is not set; `keelson serve` needs it.",
+        "The database: any MongoDB from 8.0 on, standalone, replica set or sharded. " +
+        "`keelson dev` starts an embedded one when it is not set; `keelson serve` needs it.",
     }),
   databaseName: z
     .string()
@@ -49,8 +49,8 @@ const databaseSettings = {
   cacheDirectory: textSetting({
     variable: "KEELSON_CACHE_DIR",
     why:
-      "Where a private C library for the embedded MongoDB is kept on machines whose own one is too " +
-      "old; `keelson` in the user's cache folder unless set.",
+      "Where a private C library for the embedded MongoDB is kept on machines whose own one is " +
+      "too old; `keelson` in the user's cache folder unless set.",
   }),
   databaseTimeoutMs: numberSetting({
     variable: "KEELSON_DATABASE_TIMEOUT_MS",

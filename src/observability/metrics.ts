@@ -55,7 +55,10 @@ export function makeMetrics(): Metrics {
     labelNames: readonly Label[] = [],
   ): Histogram<Label> {
     return new Histogram({
-      ...{ name: `keelson_${name}`, help, labelNames, registers },
+      name: `keelson_${name}`,
+      help,
+      labelNames,
+      registers,
       buckets: [...buckets],
     });
   }
@@ -65,7 +68,9 @@ export function makeMetrics(): Metrics {
     contentType: registry.contentType,
     gauge: (name, help, read) => {
       new Gauge({
-        ...{ name: `keelson_${name}`, help, registers },
+        name: `keelson_${name}`,
+        help,
+        registers,
         collect() {
           this.set(read());
         },

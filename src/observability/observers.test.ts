@@ -38,7 +38,6 @@ describe("observer of calls", () => {
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatchObject({
       level: "info",
-      msg: "call answered",
       method: "Retire",
       runtimeId: "agent-1",
       durationMs: 12.346,

@@ -1,7 +1,7 @@
 /**
  * From Node's requests to the routes and back, for gRPC, gRPC-Web and Connect over HTTP/1.1 and
- * HTTP/2. Owns what concerns every call before its message is read: the gate that turns callers away
- * while the server cannot serve, and the bytes that calls hold in memory.
+ * HTTP/2. Owns what concerns every call before its message is read: the gate that turns callers
+ * away while the server cannot serve, and the bytes that calls hold in memory.
  */
 import type { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -14,7 +14,7 @@ import {
   createConnectRouter,
   type HandlerContext,
 } from "@connectrpc/connect";
-import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import {
   compressionBrotli,
   compressionGzip,
@@ -144,7 +144,7 @@ export function makeRpcHandler(options: RpcHandlerOptions): NodeRequestHandler {
     request: NodeRequest,
     response: NodeResponse,
   ): Promise<void> {
-    let universalRequest: ReturnType<typeof universalRequestFromNodeRequest>;
+    let universalRequest: UniversalServerRequest;
     try {
       universalRequest = universalRequestFromNodeRequest(request, response, undefined, undefined);
     } catch {

@@ -1,6 +1,7 @@
 /**
- * Puts a server together and takes it apart: the port first, so that supervisors hear something from
- * the first moment on; then the storage, however long that takes; then the inside; then the calls.
+ * Puts a server together and takes it apart: the port first, so that supervisors hear something
+ * from the first moment on; then the storage, however long that takes; then the inside; then the
+ * calls.
  *
  *   listen -> storage -> join -> serve          (retried while the database is away)
  *   drain  -> end streams -> calls in flight end -> finish commits and views -> leave
@@ -91,7 +92,12 @@ async function openPort(parts: Parts, handlers: () => readonly NodeRequestHandle
   const { headerTimeoutMs, idleTimeoutMs } = config;
   const tls = await readTls(config);
   return listen({
-    ...{ host, port, connectionsMax, connectionStreamsMax, headerTimeoutMs, idleTimeoutMs },
+    host,
+    port,
+    connectionsMax,
+    connectionStreamsMax,
+    headerTimeoutMs,
+    idleTimeoutMs,
     ...(tls === undefined ? {} : { tls }),
     onRefused: (cause) => metrics.refusedConnections.inc({ cause }),
     handle: (request, response) => {
@@ -203,7 +209,12 @@ export async function startServer(
   const budget = makeByteBudget(config.inFlightBytesMax);
   const state = makeServerState(budget.isExhausted);
   const parts: Parts = {
-    ...{ config, options, logger, metrics, budget, state },
+    config,
+    options,
+    logger,
+    metrics,
+    budget,
+    state,
     calls: makeCallObserver(metrics, loggerOf(options.logger, "rpc")),
     replicaId: systemEntropy.freshId(),
     draining: new AbortController(),

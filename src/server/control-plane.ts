@@ -46,7 +46,13 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
     dispatcher.advanced(stream, commit);
   });
   const dispatcher = makeDispatcher({
-    ...{ engine, storage, streams: runtimes, payloads, clock, observer, onAssigned },
+    engine,
+    storage,
+    streams: runtimes,
+    payloads,
+    clock,
+    observer,
+    onAssigned,
     summarize: runtimeAggregate.summarize,
     batchInputsMax: BATCH_INPUTS_MAX,
     batchBytesMax: BATCH_BYTES_MAX,

@@ -1,4 +1,4 @@
-/** What `keelson doctor` finds out: facts about this machine and the database; nothing is changed. */
+/** What `keelson doctor` finds out about this machine and the database; nothing is changed. */
 import { createServer } from "node:net";
 import type { ServerConfig } from "../config/config.ts";
 import { diagnose } from "../embedded/diagnose.ts";

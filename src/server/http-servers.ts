@@ -34,7 +34,7 @@ export interface SocketServer {
 }
 
 const HEADER_BYTES_MAX = 32 * 1024;
-/** A whole request, body included, must be here by then; streams over HTTP/1.1 send theirs at once. */
+/** A whole request, body included, must be here by then; an answer may take any time. */
 const REQUEST_TIMEOUT_MS = 120_000;
 const STREAM_WINDOW_BYTES = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
@@ -156,6 +156,8 @@ export function makeHttp2SocketServer(options: HttpServerOptions): SocketServer 
   server.on("sessionError", () => onRefused("malformed"));
   return {
     take: (socket) => {
+      // Unlike HTTP/1.1, a client that closes its side of HTTP/2 waits for nothing any more.
+      socket.allowHalfOpen = false;
       server.emit("connection", socket);
     },
     drain: () => {

@@ -1,7 +1,7 @@
 /**
  * The one port: accepts connections, with TLS when there is a certificate, finds out what each one
- * speaks and hands it to the right server. A connection can do nothing to the others: its errors end
- * here, it must say something in time, and there are only so many.
+ * speaks and hands it to the right server. A connection can do nothing to the others: its errors
+ * end here, it must say something in time, and there are only so many.
  */
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
@@ -57,7 +57,10 @@ function makeAcceptor(options: ListenerOptions, onSocket: (socket: Socket) => vo
   const { certificate, key } = tls;
   const server = createTlsServer({
     ...socketOptions,
-    ...{ cert: certificate, key, minVersion: "TLSv1.2", handshakeTimeout: headerTimeoutMs },
+    cert: certificate,
+    key,
+    minVersion: "TLSv1.2",
+    handshakeTimeout: headerTimeoutMs,
     ALPNProtocols: ["h2", "http/1.1"],
   });
   server.on("secureConnection", (socket: TLSSocket) => onSocket(socket));

@@ -1,4 +1,4 @@
-/** How the process ends: politely at the first signal, at once at the second, and never half alive. */
+/** How the process ends: politely at the first signal, at once at the second. */
 import type { Logger } from "pino";
 import type { RunningServer } from "./compose.ts";
 import { EXIT_CODES } from "./exit-codes.ts";

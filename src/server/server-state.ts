@@ -1,12 +1,12 @@
 /**
- * What the server is fit for at this moment, in one place: whether it is alive, whether it should be
- * sent calls, and the refusal of those that come nevertheless.
+ * What the server is fit for at this moment, in one place: whether it is alive, whether it should
+ * be sent calls, and the refusal of those that come nevertheless.
  *
  *   starting -> serving -> draining
  *
  * S1 A replica is ready only while it serves, the database answers and its time can be trusted.
- * S2 An outage of the database makes a serving replica unready, but calls are still taken: they wait
- *    for a while and most outages are short.
+ * S2 An outage of the database makes a serving replica unready, but calls are still taken: they
+ *    wait for a while and most outages are short.
  */
 import { type Refusal, refusalOf } from "../core/shared/refusal.ts";
 

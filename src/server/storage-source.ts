@@ -7,9 +7,8 @@ import type { Logger } from "pino";
 import type { ServerConfig } from "../config/config.ts";
 import type { EmbeddedDatabase } from "../embedded/embedded-database.ts";
 import { startEmbedded } from "../embedded/launcher.ts";
-import { type Clock, type Storage, StorageError } from "../engine/ports.ts";
+import { type Clock, type Entropy, type Storage, StorageError } from "../engine/ports.ts";
 import { backoffMs } from "../engine/backoff.ts";
-import type { Entropy } from "../engine/ports.ts";
 import { makeMemoryStorage } from "../storage/memory/database.ts";
 import { openMongoStorage } from "../storage/mongo/storage.ts";
 
@@ -47,7 +46,12 @@ function startChild(options: StorageSourceOptions): Promise<EmbeddedDatabase> {
   const { config, logger, onProgress, onRestarted } = options;
   const { dataDirectory, cacheDirectory, runtimeDirectory, environment } = config;
   return startEmbedded({
-    ...{ dataDirectory, cacheDirectory, runtimeDirectory, environment, logger, onProgress },
+    dataDirectory,
+    cacheDirectory,
+    runtimeDirectory,
+    environment,
+    logger,
+    onProgress,
     onEvent: (event) => {
       if (event.kind === "restarted") onRestarted();
     },
