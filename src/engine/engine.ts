@@ -3,7 +3,7 @@
  * one engine; several engines may share one storage (that is what replicas are).
  */
 import type { Aggregate } from "../core/shared/aggregate.ts";
-import type { StreamName } from "../core/shared/ids.ts";
+import type { StreamName, TimeMs } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import { makeAnswerTimeouts } from "./answer-timeouts.ts";
 import { delay } from "./backoff.ts";
@@ -97,7 +97,7 @@ function makeOnFolded(
 function makeNeighbourhood(
   options: EngineOptions,
   time: DatabaseTime,
-  views: ViewBacklog,
+  oldestMs: () => TimeMs,
   listened: ListenedStreams,
   onRunnable: (streams: readonly StreamName[]) => void,
 ): { readonly membership: Membership; readonly relay: SignalRelay } {
@@ -110,7 +110,7 @@ function makeNeighbourhood(
     replicaId,
     address,
     version,
-    lowWatermark: () => (views.oldestMs() ?? time.nowMs()) - WATERMARK_SLACK_MS,
+    lowWatermark: () => oldestMs() - WATERMARK_SLACK_MS,
   });
   const relay = makeSignalRelay({
     signals: storage.signals,
@@ -146,7 +146,10 @@ export function makeEngine(options: EngineOptions): Engine {
   let onRunnable: (streams: readonly StreamName[]) => void = () => undefined;
   let stopping = false;
 
-  const { membership, relay } = makeNeighbourhood(options, time, views, listened, (streams) => {
+  /** Time of the oldest commit that is in flight or not in the views yet; now when all are. */
+  const oldestMs = (): TimeMs =>
+    Math.min(time.nowMs(), writer.oldestMs() ?? Infinity, views.oldestMs() ?? Infinity);
+  const { membership, relay } = makeNeighbourhood(options, time, oldestMs, listened, (streams) => {
     onRunnable(streams);
   });
   const writer = makeJournalWriter({ journal, clock, entropy, observer, onStored: relay.tell });

@@ -9,6 +9,7 @@
 import { backoffMs, delay } from "./backoff.ts";
 import { commitBytes } from "./commit-codec.ts";
 import type { EngineObserver } from "./observer.ts";
+import type { TimeMs } from "../core/shared/ids.ts";
 import {
   type AppendOutcome,
   type Clock,
@@ -45,6 +46,8 @@ export interface JournalWriter {
   readonly write: (commit: StoredCommit, contended: boolean) => Promise<AppendOutcome>;
   /** Commits that wait or are in flight. */
   readonly backlog: () => { readonly commits: number; readonly bytes: number };
+  /** Time of the oldest commit without an outcome; `undefined` when there is none. */
+  readonly oldestMs: () => TimeMs | undefined;
   /** True while the last write failed and is being tried again. */
   readonly isFailing: () => boolean;
   /** Stops sending; commits without outcome stay unknown. For the end of the process. */
@@ -72,13 +75,13 @@ const makeLane = (slots: number): WriteLane => ({
 export function makeJournalWriter(options: JournalWriterOptions): JournalWriter {
   const { journal, clock, entropy, observer } = options;
   const lanes = { normal: makeLane(3), large: makeLane(1), contended: makeLane(1) };
-  let commits = 0;
+  const open = new Set<QueuedCommit>();
   let bytes = 0;
   const failing = new Set<readonly QueuedCommit[]>();
   let stopped = false;
 
   function settle(item: QueuedCommit, outcome: AppendOutcome): void {
-    commits -= 1;
+    open.delete(item);
     bytes -= item.bytes;
     item.settle(outcome);
   }
@@ -152,10 +155,11 @@ export function makeJournalWriter(options: JournalWriterOptions): JournalWriter 
     const size = commitBytes(commit);
     const lane =
       size > LARGE_COMMIT_BYTES ? lanes.large : contended ? lanes.contended : lanes.normal;
-    commits += 1;
     bytes += size;
     return new Promise((resolve) => {
-      lane.queue.push({ commit, bytes: size, settle: resolve });
+      const item = { commit, bytes: size, settle: resolve };
+      open.add(item);
+      lane.queue.push(item);
       if (lane.scheduled || lane.inFlight >= lane.slots) return;
       lane.scheduled = true;
       setImmediate(() => {
@@ -166,7 +170,12 @@ export function makeJournalWriter(options: JournalWriterOptions): JournalWriter 
 
   return {
     write,
-    backlog: () => ({ commits, bytes }),
+    backlog: () => ({ commits: open.size, bytes }),
+    oldestMs: () => {
+      let oldest: TimeMs | undefined;
+      for (const { commit } of open) oldest = Math.min(commit.at, oldest ?? commit.at);
+      return oldest;
+    },
     isFailing: () => failing.size > 0,
     stop: () => {
       stopped = true;

@@ -92,6 +92,8 @@ export function makeMembership(options: MembershipOptions): Membership {
   return {
     join: async () => {
       await beat();
+      // Again, now that the database's time is known: the first watermark went by the own clock.
+      await beat();
       clock.after(HEARTBEAT_MS, () => void tick());
     },
     leave: async () => {
