@@ -17,7 +17,7 @@ export type LedgerAggregate = Aggregate<LedgerState, LedgerCommand, LedgerEvent,
 type LedgerDecision = Decision<LedgerEvent, LedgerReply>;
 
 /** Consumed items in a state that make a checkpoint due, so that short runs have some. */
-const FORGETTABLE_MAX = 4;
+const FORGETTABLE_MAX = 2;
 
 /** A ledger without items. */
 export const EMPTY_LEDGER: LedgerState = {

@@ -1,6 +1,7 @@
 // The stored forms of the ledger, the small aggregate that the engine is tested with.
 import type { Json } from "../../../src/core/shared/json.ts";
 import { orderedMapOf } from "../../../src/core/shared/ordered-map.ts";
+import type { StoredCommit } from "../../../src/engine/ports.ts";
 import type { LedgerEvent, LedgerItem, LedgerState } from "./ledger-types.ts";
 
 const EVENT_TYPES: readonly string[] = ["item_added", "item_consumed", "lease_granted"];
@@ -30,4 +31,9 @@ export function ledgerStateToJson(state: LedgerState): Json {
 export function ledgerStateFromJson(json: Json): LedgerState {
   const { items, serials, ...rest } = json as unknown as LedgerJson;
   return { ...rest, items: orderedMapOf(items), serials: orderedMapOf(serials) };
+}
+
+/** The events of a stored commit, as they are stored. */
+export function storedLedgerEvents(commit: StoredCommit): readonly LedgerEvent[] {
+  return JSON.parse(commit.eventsText) as readonly LedgerEvent[];
 }

@@ -1,0 +1,196 @@
+// Clients of the simulated replicas. Each wants one thing after the other, asks whatever replica
+// comes first, gives up waiting after a while and asks again with the same key or request id, as any
+// good client does; sometimes a message is delivered twice.
+import type { StreamName } from "../../../src/core/shared/ids.ts";
+import { RefusedError } from "../../../src/core/shared/refusal.ts";
+import { StorageError } from "../../../src/engine/ports.ts";
+import type { LedgerHistory } from "./ledger-history.ts";
+import { envelopeOf, ledgerName, type LedgerReplica } from "./ledger-replica.ts";
+import type { LedgerCommand } from "./ledger-types.ts";
+import type { Tape } from "./tape.ts";
+import type { World } from "./world.ts";
+
+/** What clients live in. */
+export interface LedgerScene {
+  readonly world: World<LedgerReplica>;
+  readonly tape: Tape;
+  readonly history: LedgerHistory;
+  readonly streamIds: readonly string[];
+}
+
+type Outcome = "done" | "refused" | "again";
+
+interface Wish {
+  readonly wishId: string;
+  readonly streamId: string;
+  readonly command: LedgerCommand;
+  readonly requestId?: string;
+}
+
+const PATIENCE_MS = 3000;
+const PAUSE_MS = 40;
+const TRY_AGAIN: ReadonlySet<string> = new Set([
+  "DATABASE_UNAVAILABLE",
+  "OUTCOME_UNKNOWN",
+  "CONFLICT",
+  "SERVER_DRAINING",
+  "OVERLOADED",
+]);
+const FOR_GOOD: ReadonlySet<string> = new Set(["LEASE_LOST", "NOT_RUNNABLE"]);
+
+function outcomeOf(error: unknown, scene: LedgerScene, what: string): Outcome {
+  if (error instanceof StorageError && error.kind === "unavailable") return "again";
+  if (error instanceof RefusedError) {
+    if (TRY_AGAIN.has(error.refusal.reason)) return "again";
+    if (FOR_GOOD.has(error.refusal.reason)) return "refused";
+  }
+  scene.history.surprises.push(`${what}: ${String(error)}`);
+  return "refused";
+}
+
+function within(scene: LedgerScene, attempt: Promise<Outcome>): Promise<Outcome> {
+  return new Promise((resolve) => {
+    scene.world.clock.after(PATIENCE_MS, () => {
+      resolve("again");
+    });
+    void attempt.then(resolve);
+  });
+}
+
+function pause(scene: LedgerScene): Promise<void> {
+  return new Promise((resolve) => {
+    scene.world.clock.after(PAUSE_MS, resolve);
+  });
+}
+
+function anyReplica(scene: LedgerScene): LedgerReplica | undefined {
+  const ready = scene.world.seats().filter((seat) => seat.isReady);
+  return ready[scene.tape.pick(ready.length)]?.replica;
+}
+
+/** Asks one replica once and writes down what it answers, however late. */
+async function ask(scene: LedgerScene, wish: Wish, replica: LedgerReplica): Promise<Outcome> {
+  const { history } = scene;
+  const { wishId, streamId, command, requestId } = wish;
+  const askedAt = history.now();
+  try {
+    const envelope = { ...envelopeOf(command, requestId), retrySafe: true };
+    const committed = await replica.ledgers.submit(ledgerName(streamId), envelope);
+    const { reply, revision } = committed;
+    const mayBeOld = requestId !== undefined;
+    const answeredAt = history.now();
+    const asked = { streamId, wishId, command, askedAt };
+    history.answers.push({ ...asked, reply, revision, mayBeOld, answeredAt });
+    return "done";
+  } catch (error) {
+    return outcomeOf(error, scene, `${command.type} ${wishId}`);
+  }
+}
+
+/** Asks until there is an answer that settles the wish. */
+async function fulfil(scene: LedgerScene, wish: Wish): Promise<Outcome> {
+  for (;;) {
+    const replica = anyReplica(scene);
+    if (replica) {
+      const twin = scene.tape.chance(120) ? anyReplica(scene) : undefined;
+      if (twin) void ask(scene, wish, twin);
+      const outcome = await within(scene, ask(scene, wish, replica));
+      if (outcome !== "again") return outcome;
+    }
+    await pause(scene);
+  }
+}
+
+/** Reads a ledger at a replica and writes down what it shows. */
+export async function readLedger(
+  scene: LedgerScene,
+  streamId: string,
+  replica: LedgerReplica,
+): Promise<Outcome> {
+  const { history } = scene;
+  const askedAt = history.now();
+  try {
+    const { revision, state } = await replica.ledgers.fresh(ledgerName(streamId));
+    const { total, consumedCount, generation } = state;
+    const answeredAt = history.now();
+    const sums = { total, consumedCount, generation };
+    history.reads.push({ streamId, revision, ...sums, askedAt, answeredAt });
+    return "done";
+  } catch (error) {
+    return outcomeOf(error, scene, `read of ${streamId}`);
+  }
+}
+
+async function read(scene: LedgerScene, streamId: string): Promise<void> {
+  for (;;) {
+    const replica = anyReplica(scene);
+    if (replica && (await within(scene, readLedger(scene, streamId, replica))) === "done") return;
+    await pause(scene);
+  }
+}
+
+/** One client's life: so many wishes. */
+export async function liveAsClient(
+  scene: LedgerScene,
+  clientId: string,
+  wishes: number,
+): Promise<void> {
+  const { tape, history, streamIds } = scene;
+  const generations = new Map<string, number>();
+  const keys = ["shared-1", "shared-2", "shared-3"];
+  for (let serial = 1; serial <= wishes; serial += 1) {
+    const wishId = `${clientId}-${serial}`;
+    const streamId = streamIds[tape.pick(streamIds.length)] ?? "";
+    const generation = generations.get(streamId);
+    const kind = tape.pick(12);
+    if (kind >= 10) {
+      await read(scene, streamId);
+    } else if (kind >= 4 && generation !== undefined) {
+      const command: LedgerCommand = { type: "consume", generation, holder: clientId };
+      const outcome = await fulfil(scene, { wishId, streamId, command, requestId: wishId });
+      if (outcome === "refused" && tape.chance(500)) generations.delete(streamId);
+    } else if (kind >= 3) {
+      const command: LedgerCommand = { type: "claim", holder: clientId };
+      await fulfil(scene, { wishId, streamId, command, requestId: wishId });
+      const granted = history.answers.findLast((answer) => answer.wishId === wishId);
+      if (granted) generations.set(streamId, granted.reply.generation);
+    } else {
+      const key = tape.chance(300) ? (keys[tape.pick(keys.length)] ?? wishId) : wishId;
+      keys.push(key);
+      const command: LedgerCommand = { type: "add", key, amount: serial };
+      const request = tape.chance(300) ? { requestId: wishId } : {};
+      await fulfil(scene, { wishId, streamId, command, ...request });
+    }
+  }
+}
+
+/** Sends every key again that was ever answered, at one replica: it must know them all. */
+export async function repeatAllKeys(
+  scene: LedgerScene,
+  replica: LedgerReplica,
+  replicaName: string,
+): Promise<void> {
+  const adds = scene.history.answers.filter(({ command }) => command.type === "add");
+  for (const { streamId, command, reply } of adds.slice()) {
+    const again = await replica.ledgers.submit(ledgerName(streamId), envelopeOf(command));
+    if (again.reply.isDuplicate && again.reply.serial === reply.serial) continue;
+    const what = `${streamId}: ${JSON.stringify(command)} was not known at ${replicaName}`;
+    scene.history.surprises.push(what);
+  }
+}
+
+/** Listens at a replica from now on; resolves when it is known where the listening began. */
+export async function listenToLedgers(
+  history: LedgerHistory,
+  streamIds: readonly string[],
+  replica: LedgerReplica,
+  replicaName: string,
+): Promise<void> {
+  for (const streamId of streamIds) {
+    const stream: StreamName = ledgerName(streamId);
+    const hearing = { streamId, replicaName, since: 0, heard: new Array<number>() };
+    replica.ledgers.listen(stream, (commit) => hearing.heard.push(commit.after.revision));
+    const fold = await replica.ledgers.fresh(stream);
+    history.hearings.push(Object.assign(hearing, { since: fold.revision }));
+  }
+}
