@@ -67,7 +67,13 @@ function eventInput(idempotencyKey: string) {
 }
 
 /** The body of one batch of inputs. */
-export function batchBody(runtimes: readonly string[], keyPrefix: string, count: number): Buffer {
+export function batchBody(
+  runtimes: readonly string[],
+  keyPrefix: string,
+  count: number,
+  kind: "prompt" | "event" = "prompt",
+): Buffer {
+  const inputOf = kind === "prompt" ? promptInput : eventInput;
   const items = Array.from({ length: count }, (_, index) => ({
     runtimeId: runtimes[index % runtimes.length] ?? "",
     input: inputOf(`${keyPrefix}-${index}`),

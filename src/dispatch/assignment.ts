@@ -1,5 +1,6 @@
 /** Builds what an executor needs to run from a committed state. */
 import type { StreamName } from "../core/shared/ids.ts";
+import { nextSequence } from "../core/runtime/receipt.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
 import type { Assignment } from "./messages.ts";
 import type { Payloads } from "./payloads.ts";
@@ -20,7 +21,7 @@ export async function assignmentOf(
     attempt: run.attempt,
     epochId: state.epochId,
     startedAt: run.startedAt,
-    nextReceiptSequence: run.boundaries.length,
+    nextReceiptSequence: nextSequence(run),
     interruptRequested: run.interruptRequested,
     inputs: await payloads.read(stream, state, ids),
   };
