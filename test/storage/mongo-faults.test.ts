@@ -250,13 +250,28 @@ describe("a database that is not there or not the right one", () => {
     expect(failure?.kind).toBe("rejected");
   });
 
-  it("calls a commit corrupt that lies at another's place", async () => {
+  it("gives a commit that contradicts its place a hash that none has", async () => {
     const fixture = await startDatabase();
     const { journal } = await openStorage(fixture);
-    const stream = freshStream();
-    await journal.append([sampleCommit(stream, 1)], appendTimeoutMs);
-    await fixture.database.collection("journal").updateMany({ stream }, { $set: { revision: 2 } });
-    const failure = await failureOf(journal.readAfter([{ stream, revision: 0 }]));
-    expect(failure?.kind).toBe("corrupt");
+    const [moved, torn, sound] = [freshStream(), freshStream(), freshStream()];
+    await journal.append(
+      [moved, torn, sound].map((stream) => sampleCommit(stream, 1)),
+      5_000,
+    );
+    const documents = fixture.database.collection("journal");
+    await documents.updateOne({ stream: moved }, { $set: { revision: 2 } });
+    await documents.updateOne({ stream: torn }, { $unset: { hash: 1, events: 1 } });
+    const page = await journal.readAfter(
+      [moved, torn, sound].map((stream) => ({ stream, revision: 0 })),
+    );
+    const hashBytes = new Map(page.commits.map(({ stream, hash }) => [stream, hash.length]));
+    expect(hashBytes).toEqual(
+      new Map([
+        [moved, 0],
+        [torn, 0],
+        [sound, 32],
+      ]),
+    );
+    expect(page.commits.map((commit) => commit.revision)).toEqual([1, 1, 1]);
   });
 });

@@ -1,56 +1,34 @@
 /**
- * The collection `journal`: one document per commit, insert-only. The key carries shard, stream and
- * revision; it is unique, and that alone decides which of two writers has a revision.
+ * The journal on MongoDB. Inserts are unordered and durable when they are acknowledged; reads go by
+ * key ranges, which are in the order of streams and revisions.
  */
-import { Binary } from "mongodb";
-import {
-  type Revision,
-  type StreamName,
-  streamNameOf,
-  type TimeMs,
-} from "../../core/shared/ids.ts";
-import {
-  type AppendOutcome,
-  type CommitPage,
-  type JournalStore,
-  StorageError,
-  type StoredCommit,
-  type StreamPoint,
-  type TimedPoint,
+import type { Revision, StreamName, TimeMs } from "../../core/shared/ids.ts";
+import type {
+  AppendOutcome,
+  CommitPage,
+  JournalStore,
+  StoredCommit,
+  StreamPoint,
+  TimedPoint,
 } from "../../engine/ports.ts";
-import { commitKey, paddedRevision, shardOf } from "../../engine/stream-name.ts";
+import { commitKey } from "../../engine/stream-name.ts";
 import { inCommands, inCounts } from "./batches.ts";
-import { type CollectionDefinition, idIndexName } from "./collection.ts";
+import { idIndexName } from "./collection.ts";
 import { beforeAll, type MongoConnection, writeConcerns } from "./connection.ts";
 import { isContentRefused, isDuplicateKey, requireWrites, type WriteReply } from "./errors.ts";
+import {
+  afterColon,
+  commitFromDocument,
+  commitToDocument,
+  type JournalDocument,
+  journalCollection,
+  journalTimeIndexName,
+  pointOfKey,
+  rangeAfter,
+  revisionOfKey,
+  streamOfKey,
+} from "./journal-document.ts";
 import type { ServerLife } from "./server-life.ts";
-
-const timeIndexName = "at_1__id_1";
-
-/** See the header of this file. */
-export const journalCollection: CollectionDefinition = {
-  name: "journal",
-  indexes: [
-    {
-      name: timeIndexName,
-      key: { at: 1, _id: 1 },
-      serves: "pointsSince: which commits were made since a time, read from the index alone",
-    },
-  ],
-};
-
-/** One commit as a document. */
-interface JournalDocument {
-  readonly _id: string;
-  readonly stream: string;
-  readonly revision: bigint;
-  readonly at: Date;
-  readonly commitId: string;
-  readonly commands: string;
-  readonly events: string;
-  readonly hash: Binary;
-  readonly formatVersion: number;
-}
 
 /** What the time index alone tells of a commit. */
 type PointDocument = Pick<JournalDocument, "_id" | "at">;
@@ -66,64 +44,6 @@ const rangesPerQueryMax = 100;
 const keysPerQueryMax = 1_000;
 const streamsPerShardMax = 1_000;
 const pointProbesAtOnce = 16;
-
-/** Sorts right after the colon that ends a stream's name in a key. */
-const afterColon = ";";
-
-/** Every revision of a stream after the given one. */
-function rangeAfter(point: StreamPoint): { readonly $gt: string; readonly $lt: string } {
-  const prefix = `${shardOf(point.stream)}:${point.stream}`;
-  return {
-    $gt: `${prefix}:${paddedRevision(point.revision)}`,
-    $lt: `${prefix}${afterColon}`,
-  };
-}
-
-/** The stream that a key belongs to, without the shard in front and the revision behind. */
-function streamOfKey(key: string): StreamName {
-  return streamNameOf(key.slice(key.indexOf(":") + 1, key.lastIndexOf(":")));
-}
-
-function revisionOfKey(key: string): Revision {
-  return Number(key.slice(key.lastIndexOf(":") + 1));
-}
-
-function pointOfKey(key: string): StreamPoint {
-  return { stream: streamOfKey(key), revision: revisionOfKey(key) };
-}
-
-function commitToDocument(commit: StoredCommit): JournalDocument {
-  return {
-    _id: commitKey(commit.stream, commit.revision),
-    stream: commit.stream,
-    revision: BigInt(commit.revision),
-    at: new Date(commit.at),
-    commitId: commit.commitId,
-    commands: commit.commandsText,
-    events: commit.eventsText,
-    hash: new Binary(commit.hash),
-    formatVersion: commit.formatVersion,
-  };
-}
-
-/** Throws `corrupt` when the document says another place than its key. */
-function commitFromDocument(document: JournalDocument): StoredCommit {
-  const revision = Number(document.revision);
-  if (!document._id.endsWith(`:${document.stream}:${paddedRevision(revision)}`)) {
-    throw new StorageError("corrupt", `the commit ${document._id} belongs to another place`);
-  }
-  return {
-    stream: streamNameOf(document.stream),
-    revision,
-    at: document.at.getTime(),
-    commitId: document.commitId,
-    commandsText: document.commands,
-    eventsText: document.events,
-    // A copy: the bytes read are a window on the whole answer of the server.
-    hash: Uint8Array.from(document.hash.buffer),
-    formatVersion: document.formatVersion,
-  };
-}
 
 function commitBytes(commit: StoredCommit): number {
   return (
@@ -270,7 +190,7 @@ export function makeMongoJournal(connection: MongoConnection, life: ServerLife):
       filter: {},
       projection: { _id: 1, at: 1 },
       sort: { at: 1, _id: 1 },
-      hint: timeIndexName,
+      hint: journalTimeIndexName,
       min: { at: new Date(start?.at ?? since), _id: startKey ?? beforeAll },
       limit: limit + 1,
     });

@@ -7,7 +7,7 @@ import { StorageError } from "../../engine/ports.ts";
 import type { CollectionDefinition, IndexDefinition } from "./collection.ts";
 import { type MongoConnection, writeConcerns } from "./connection.ts";
 import { isNamespaceExists, requireWrites, type WriteReply } from "./errors.ts";
-import { journalCollection } from "./journal.ts";
+import { journalCollection } from "./journal-document.ts";
 import {
   schemaCollection,
   schemaVersion,

@@ -10,7 +10,8 @@ import {
 } from "./checkpoints.ts";
 import type { CollectionDefinition } from "./collection.ts";
 import { connectToMongo, type MongoCommand, type MongoConnection } from "./connection.ts";
-import { journalCollection, makeMongoJournal } from "./journal.ts";
+import { makeMongoJournal } from "./journal.ts";
+import { journalCollection } from "./journal-document.ts";
 import { leaseCollection, makeMongoLeases } from "./leases.ts";
 import { migrate } from "./migration.ts";
 import { makeMongoRecords, recordCollection } from "./records.ts";
