@@ -179,3 +179,11 @@ export function invalidFields(violations: NonNullable<Refusal["violations"]>): R
   const message = `Fields are missing or outside their limits: ${fields}`;
   return new RefusedError({ ...refusalOf("INVALID_FIELD", message), violations });
 }
+
+/** Why a call ended early; a caller that is just gone gives no reason of its own. */
+export function abortReasonOf(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason;
+  return reason instanceof Error
+    ? reason
+    : new ConnectError("The caller gave up the call", Code.Canceled);
+}

@@ -5,7 +5,7 @@
  */
 import {
   Code,
-  ConnectError,
+  type ConnectError,
   type Interceptor,
   type StreamRequest,
   type StreamResponse,
@@ -13,7 +13,7 @@ import {
 } from "@connectrpc/connect";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { NAMESPACE_HEADER, traceParentOf } from "./caller.ts";
-import { connectErrorOf, isTransportError, wireRefusalOf } from "./errors.ts";
+import { abortReasonOf, connectErrorOf, isTransportError, wireRefusalOf } from "./errors.ts";
 import type { FinishedCall, RpcObserver } from "./observer.ts";
 
 type AnyRequest = UnaryRequest | StreamRequest;
@@ -45,18 +45,10 @@ function failureOf(error: unknown): { readonly error: ConnectError; readonly end
   return { error: outgoing, ending: refusal.isBug ? { ...ending, bug: error } : ending };
 }
 
-/** Why a call ended early; a caller that is just gone gives no reason. */
-function reasonOf(signal: AbortSignal): Error {
-  const reason: unknown = signal.reason;
-  return reason instanceof Error
-    ? reason
-    : new ConnectError("The caller gave up the call", Code.Canceled);
-}
-
 /** Rejects when the call is cancelled or its deadline passes. */
 function whenAborted(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
-    const abort = (): void => reject(reasonOf(signal));
+    const abort = (): void => reject(abortReasonOf(signal));
     if (signal.aborted) abort();
     else signal.addEventListener("abort", abort, { once: true });
   });
@@ -111,7 +103,7 @@ export function makeCallInterceptor(observer: RpcObserver): Interceptor {
       [Symbol.asyncIterator]: () => ({
         next: () => source.next().then(passOn, fail),
         return: async (value: unknown) => {
-          finish(failureOf(reasonOf(request.signal)).ending);
+          finish(failureOf(abortReasonOf(request.signal)).ending);
           await source.return?.(value);
           return { done: true, value: undefined };
         },

@@ -31,8 +31,9 @@ export function checkEnum<Name extends string>(
   field: string,
 ): Name | undefined {
   const name = codec.fromProto(wire);
-  if (name === undefined)
+  if (name === undefined) {
     violate(check, field, `must be one of ${codec.names.join(", ").toUpperCase()}`);
+  }
   return name;
 }
 

@@ -80,8 +80,9 @@ export function checkBoundedText(
 ): string | undefined {
   if (text === "") return undefined;
   const bytes = Buffer.byteLength(text);
-  if (bytes > bytesMax)
+  if (bytes > bytesMax) {
     violate(check, field, `has ${bytes} bytes, at most ${bytesMax} are allowed`);
+  }
   return checkText(check, text, field);
 }
 

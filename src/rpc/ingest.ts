@@ -1,0 +1,147 @@
+/**
+ * From an ingest request to its command and its outcome: the part that unary calls, batches and
+ * streams share. This is the hot path of the server: one pass over the input, one JSON text.
+ */
+import type { IngestOutcome, RuntimeCommand, RuntimeReply } from "../core/runtime/commands.ts";
+import type { RuntimeState } from "../core/runtime/state.ts";
+import { type InputId, inputIdOf, type Revision, type StreamName } from "../core/shared/ids.ts";
+import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
+import type { Committed, CommandEnvelope } from "../engine/stream-entry.ts";
+import type { RuntimeEvent } from "../core/runtime/events.ts";
+import type { Input } from "../../gen/keelson/runtime/v1/messages_pb.ts";
+import type { Caller } from "./caller.ts";
+import { type FieldCheck, finish, violate } from "./codec/field-check.ts";
+import { ingestOutcomeToProto, type OutcomeMessage } from "./codec/ingest-outcome.ts";
+import { inputFromProto } from "./codec/input-from-proto.ts";
+import { checkRuntime } from "./runtime-calls.ts";
+import type { RuntimeServiceOptions } from "./runtime-options.ts";
+
+/** What the requests of all ingest calls have in common. */
+export interface IngestItem {
+  readonly runtimeId: string;
+  readonly input?: Input | undefined;
+  readonly withoutWake: boolean;
+  readonly ensure: boolean;
+}
+
+/** How an item is to be treated besides what it says itself. */
+export interface IngestTerms {
+  /** Idempotency id of the call, with the hash of its content. */
+  readonly request?: { readonly requestId: string; readonly bodyHash: string };
+  /** Never given up because of conflicts. */
+  readonly patient: boolean;
+  /** An ephemeral input may be answered before its commit. */
+  readonly mayAnswerEarly: boolean;
+}
+
+/** An item on its way to its stream. */
+export interface PreparedIngest {
+  readonly stream: StreamName;
+  readonly envelope: CommandEnvelope<RuntimeCommand>;
+  readonly payloadBytes: number;
+}
+
+/** Bytes of a command besides its payload, near enough for batches and budgets. */
+const COMMAND_BYTES = 300;
+
+/** What ingesting needs of the service. */
+export type IngestOptions = Pick<
+  RuntimeServiceOptions,
+  "streams" | "nowMs" | "entropy" | "limits" | "runtimeDefaults"
+>;
+
+function checkInput(check: FieldCheck, input: Input | undefined): Input {
+  if (input === undefined) {
+    violate(check, "input", "is required");
+    finish(check);
+  }
+  // `finish` has thrown when there is none.
+  return input as Input;
+}
+
+/** Checks an item and makes its command. Throws INVALID_FIELD and PAYLOAD_TOO_LARGE. */
+export function prepareIngest(
+  options: IngestOptions,
+  caller: Caller,
+  check: FieldCheck,
+  item: IngestItem,
+  terms: IngestTerms,
+): PreparedIngest {
+  const { runtimeId, stream } = checkRuntime(check, caller.namespace, item.runtimeId);
+  const wire = checkInput(check, item.input);
+  check.prefix += "input.";
+  const prepared = inputFromProto(check, wire, {
+    now: options.nowMs(),
+    freshInputId: options.entropy.freshId,
+    payloadBytesMax: options.limits.inputPayloadBytesMax,
+    ...(caller.traceParent === undefined ? {} : { traceParent: caller.traceParent }),
+  });
+  const { input, bodyHash, payloadBytes, inputIdIsFresh } = prepared;
+  const hasKey = input.idempotencyKey !== undefined;
+  const command: RuntimeCommand = {
+    type: "ingest",
+    runtimeId,
+    input,
+    bodyHash,
+    payloadBytes,
+    withoutWake: item.withoutWake,
+    ensure: item.ensure,
+    defaults: options.runtimeDefaults,
+    inputIdIsFresh,
+  };
+  const envelope: CommandEnvelope<RuntimeCommand> = {
+    command,
+    name: command.type,
+    ...(caller.actor === undefined ? {} : { actor: caller.actor }),
+    ...terms.request,
+    bytes: payloadBytes + COMMAND_BYTES,
+    answeredEarly: terms.mayAnswerEarly && input.durability === "ephemeral" && !hasKey,
+    retrySafe: hasKey || !inputIdIsFresh || terms.request !== undefined,
+    patient: terms.patient,
+  };
+  return { stream, envelope, payloadBytes };
+}
+
+/** What a commit, or the state, answered to an ingest. */
+export type IngestCommitted = Committed<RuntimeState, RuntimeEvent, RuntimeReply>;
+
+/** The outcome in an answer to an ingest. */
+export function outcomeOf(committed: IngestCommitted): IngestOutcome {
+  const { reply } = committed;
+  if (reply.type === "ingested") return reply.outcome;
+  throw new TypeError(`An ingest was answered with ${reply.type}`);
+}
+
+/** Members that the responses of all ingest calls have. */
+export interface IngestResult {
+  readonly outcome: OutcomeMessage;
+  readonly revision: bigint;
+  readonly durable: boolean;
+}
+
+/** What the caller of an ingest is told. */
+export function ingestResultOf(committed: IngestCommitted): IngestResult {
+  const { revision }: { readonly revision: Revision } = committed;
+  const isCommitted = revision > 0;
+  return {
+    outcome: ingestOutcomeToProto(outcomeOf(committed), isCommitted),
+    revision: BigInt(revision),
+    durable: isCommitted,
+  };
+}
+
+/** The input that a caller may wait for. Throws INPUT_REJECTED. */
+export function admittedInputId(runtimeId: string, outcome: IngestOutcome): InputId {
+  switch (outcome.type) {
+    case "accepted":
+      return outcome.header.inputId;
+    case "deduplicated":
+      return inputIdOf(outcome.existingId);
+    case "rejected": {
+      const { type: rejection, ...facts } = outcome.reason;
+      const message = `The input was rejected: ${rejection}`;
+      const metadata = { runtimeId, rejection, ...facts };
+      throw new RefusedError(refusalOf("INPUT_REJECTED", message, metadata));
+    }
+  }
+}

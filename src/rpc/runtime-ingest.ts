@@ -1,0 +1,230 @@
+/** Ingest, IngestBatch, IngestStream, IngestAndAwait and AwaitInput. */
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
+import {
+  AwaitInputResponseSchema,
+  type IngestAndAwaitRequest,
+  IngestAndAwaitRequestSchema,
+  IngestAndAwaitResponseSchema,
+  type IngestBatchItem,
+  IngestBatchItemSchema,
+  type IngestBatchRequest,
+  IngestBatchResponseSchema,
+  type IngestBatchResult,
+  IngestBatchResultSchema,
+  type IngestRequest,
+  IngestRequestSchema,
+  IngestResponseSchema,
+  type RuntimeControlPlaneService,
+} from "../../gen/keelson/runtime/v1/service_pb.ts";
+import { type Caller, callerOf } from "./caller.ts";
+import { completionToProto } from "./codec/completion.ts";
+import {
+  checkOptionalId,
+  type FieldCheck,
+  finish,
+  makeFieldCheck,
+  violate,
+} from "./codec/field-check.ts";
+import { ingestErrorOf } from "./codec/ingest-outcome.ts";
+import { requestHash } from "./codec/request-hash.ts";
+import { durationFromProto } from "./codec/time.ts";
+import { wireRefusalOf } from "./errors.ts";
+import {
+  admittedInputId,
+  ingestResultOf,
+  type IngestTerms,
+  outcomeOf,
+  type PreparedIngest,
+  prepareIngest,
+} from "./ingest.ts";
+import { ingestStream } from "./ingest-stream.ts";
+import { checkRuntime, checkTarget, freshHistory, runtimeNotRegistered } from "./runtime-calls.ts";
+import type { RuntimeServiceOptions } from "./runtime-options.ts";
+import { findInput, readCompletion } from "./stored-inputs.ts";
+
+/** An answer is sent this long before the caller's own deadline, so that it arrives. */
+const DEADLINE_MARGIN_MS = 100;
+
+type IngestService = Pick<
+  ServiceImpl<typeof RuntimeControlPlaneService>,
+  "ingest" | "ingestBatch" | "ingestStream" | "ingestAndAwait" | "awaitInput"
+>;
+
+/** How long a call may wait, by its field, the server's limit and its own deadline. */
+function waitMs(
+  check: FieldCheck,
+  timeout: Duration | undefined,
+  shortestMs: number,
+  longestMs: number,
+  context: HandlerContext,
+): number {
+  const asked = timeout === undefined ? longestMs : durationFromProto(timeout);
+  if (asked === undefined || asked < shortestMs || asked > longestMs) {
+    violate(check, "timeout", `must be from ${shortestMs} to ${longestMs} ms`);
+  }
+  const leftMs = context.timeoutMs();
+  const wanted = asked ?? 0;
+  return leftMs === undefined ? wanted : Math.min(wanted, leftMs - DEADLINE_MARGIN_MS);
+}
+
+function termsOf(
+  check: FieldCheck,
+  requestId: string,
+  hashOf: () => string,
+  mayAnswerEarly: boolean,
+): IngestTerms {
+  const checked = checkOptionalId(check, requestId, "request_id");
+  return {
+    patient: false,
+    mayAnswerEarly,
+    ...(checked === undefined ? {} : { request: { requestId: checked, bodyHash: hashOf() } }),
+  };
+}
+
+function prepareUnary(
+  options: RuntimeServiceOptions,
+  caller: Caller,
+  request: IngestRequest | IngestAndAwaitRequest,
+  check: FieldCheck,
+): PreparedIngest {
+  const isAwaited = request.$typeName === "keelson.runtime.v1.IngestAndAwaitRequest";
+  const hashOf = (): string =>
+    isAwaited
+      ? requestHash(IngestAndAwaitRequestSchema, request)
+      : requestHash(IngestRequestSchema, request);
+  const terms = termsOf(check, request.requestId, hashOf, !isAwaited);
+  return prepareIngest(options, caller, check, request, terms);
+}
+
+/** An item that is sent with its turn among those of its runtime, or what is wrong with it. */
+type BatchEntry = PreparedIngest | { readonly error: unknown };
+
+function tooLarge(what: "inputs" | "bytes", limit: number, actual: number): RefusedError {
+  const message = `The batch has ${actual} ${what}, at most ${limit} are allowed`;
+  const metadata = what === "inputs" ? { limitInputs: limit } : { limitBytes: limit };
+  const counted = what === "inputs" ? { actualInputs: actual } : { actualBytes: actual };
+  return new RefusedError(refusalOf("BATCH_TOO_LARGE", message, { ...metadata, ...counted }));
+}
+
+function prepareItem(
+  options: RuntimeServiceOptions,
+  caller: Caller,
+  item: IngestBatchItem,
+  request: IngestTerms["request"],
+): BatchEntry {
+  try {
+    const terms = { patient: false, mayAnswerEarly: true, ...(request ? { request } : {}) };
+    return prepareIngest(options, caller, makeFieldCheck(), item, terms);
+  } catch (error) {
+    // An item that is wrong has an outcome of its own and stops no other.
+    return { error };
+  }
+}
+
+/** Checks all items; throws what is wrong with the batch as a whole. */
+function prepareBatch(
+  options: RuntimeServiceOptions,
+  caller: Caller,
+  request: IngestBatchRequest,
+): readonly BatchEntry[] {
+  const { batchInputsMax, batchBytesMax } = options.limits;
+  const check = makeFieldCheck();
+  const requestId = checkOptionalId(check, request.requestId, "request_id");
+  const { items } = request;
+  if (items.length === 0) violate(check, "items", "is required: at least one item");
+  finish(check);
+  if (items.length > batchInputsMax) throw tooLarge("inputs", batchInputsMax, items.length);
+  const turns = new Map<string, number>();
+  const entries = items.map((item) => {
+    if (requestId === undefined) return prepareItem(options, caller, item, undefined);
+    const turn = turns.get(item.runtimeId) ?? 0;
+    turns.set(item.runtimeId, turn + 1);
+    const bodyHash = requestHash(IngestBatchItemSchema, item);
+    const itemRequest = { requestId: `${requestId}#${turn}`, bodyHash };
+    return prepareItem(options, caller, item, itemRequest);
+  });
+  const bytes = entries.reduce(
+    (sum, entry) => sum + ("error" in entry ? 0 : entry.payloadBytes),
+    0,
+  );
+  if (bytes > batchBytesMax) throw tooLarge("bytes", batchBytesMax, bytes);
+  return entries;
+}
+
+/** Makes the ingesting part of the service. */
+export function makeRuntimeIngest(options: RuntimeServiceOptions): IngestService {
+  const { streams, limits, waits, observer } = options;
+
+  async function batchResult(entry: BatchEntry): Promise<IngestBatchResult> {
+    try {
+      if ("error" in entry) throw entry.error;
+      const committed = await streams.submit(entry.stream, entry.envelope);
+      return create(IngestBatchResultSchema, ingestResultOf(committed));
+    } catch (error) {
+      if (wireRefusalOf(error).isBug) observer.itemFailed("IngestBatch", error);
+      const outcome = { case: "error", value: ingestErrorOf(error) } as const;
+      return create(IngestBatchResultSchema, { outcome });
+    }
+  }
+
+  return {
+    ingest: async (request, context) => {
+      const prepared = prepareUnary(options, callerOf(context), request, makeFieldCheck());
+      const committed = await streams.submit(prepared.stream, prepared.envelope);
+      return create(IngestResponseSchema, ingestResultOf(committed));
+    },
+
+    ingestBatch: async (request, context) => {
+      const entries = prepareBatch(options, callerOf(context), request);
+      const results = await Promise.all(entries.map(batchResult));
+      return create(IngestBatchResponseSchema, { results });
+    },
+
+    ingestStream: (requests, context) => ingestStream(options, callerOf(context), requests),
+
+    ingestAndAwait: async (request, context) => {
+      const check = makeFieldCheck();
+      const timeoutMs = waitMs(check, request.timeout, 1, limits.longPollMaxMs, context);
+      const prepared = prepareUnary(options, callerOf(context), request, check);
+      const { stream } = prepared;
+      const committed = await streams.submit(stream, prepared.envelope);
+      const inputId = admittedInputId(request.runtimeId, outcomeOf(committed));
+      const { signal } = context;
+      const completion = await waits.wait(stream, inputId, { timeoutMs, signal });
+      const { outcome, revision } = ingestResultOf(committed);
+      if (outcome.case === "rejected") throw new TypeError("A rejection cannot be waited for");
+      return create(IngestAndAwaitResponseSchema, {
+        admission: { outcome },
+        completion: completionToProto(completion),
+        revision,
+      });
+    },
+
+    awaitInput: async (request, context) => {
+      const check = makeFieldCheck();
+      const { namespace } = callerOf(context);
+      const runtime = checkRuntime(check, namespace, request.runtimeId);
+      const target = checkTarget(check, request.target);
+      const timeoutMs = waitMs(check, request.timeout, 0, limits.longPollMaxMs, context);
+      finish(check);
+      const fold = await freshHistory(streams, runtime);
+      const header = await findInput(streams, runtime.stream, fold, target);
+      const { inputId } = header;
+      const isOver = header.outcome !== undefined;
+      if (!isOver && fold.state.registration !== "registered") {
+        throw runtimeNotRegistered(runtime.runtimeId);
+      }
+      const { signal } = context;
+      const completion = isOver
+        ? await readCompletion(streams, runtime.stream, header)
+        : await waits.wait(runtime.stream, inputId, { timeoutMs, signal });
+      return create(AwaitInputResponseSchema, {
+        inputId,
+        completion: completionToProto(completion),
+      });
+    },
+  };
+}

@@ -1,0 +1,73 @@
+/** The commits of a stream on their way to one watcher: in order, bounded, with a bell. */
+import type { StreamName } from "../core/shared/ids.ts";
+import type { RuntimeCommit, RuntimeStreams } from "../dispatch/runtime-streams.ts";
+import type { Clock } from "../engine/ports.ts";
+
+/** What one watcher still has to be sent. */
+export interface WatchFeed {
+  /** The next commit; undefined while there is none. */
+  readonly take: () => RuntimeCommit | undefined;
+  /** Resolves when something arrives, a signal aborts, or after a while. */
+  readonly arrival: (waitMs: number) => Promise<void>;
+  /** True once the watcher is too far behind; nothing is kept any more. */
+  readonly isOverflowed: () => boolean;
+  readonly close: () => void;
+}
+
+/** What a feed works with. */
+export interface WatchFeedOptions {
+  readonly streams: Pick<RuntimeStreams, "listen">;
+  readonly stream: StreamName;
+  readonly clock: Pick<Clock, "after">;
+  /** Events that may wait; a single commit may hold more. */
+  readonly bufferEventsMax: number;
+  /** Ring the bell when they abort. */
+  readonly signals: readonly AbortSignal[];
+}
+
+/** Opens a feed: every commit from now on is in it. */
+export function makeWatchFeed(options: WatchFeedOptions): WatchFeed {
+  const { streams, stream, clock, bufferEventsMax, signals } = options;
+  let commits: RuntimeCommit[] = [];
+  let bufferedEvents = 0;
+  let overflowed = false;
+  let ring: () => void = () => undefined;
+  const ringNow = (): void => ring();
+
+  const stopListening = streams.listen(stream, (commit) => {
+    if (overflowed) return;
+    if (bufferedEvents >= bufferEventsMax) {
+      overflowed = true;
+      commits = [];
+    } else {
+      commits.push(commit);
+      bufferedEvents += commit.events.length;
+    }
+    ringNow();
+  });
+  for (const signal of signals) signal.addEventListener("abort", ringNow);
+
+  return {
+    take: () => {
+      const commit = commits.shift();
+      if (commit) bufferedEvents -= commit.events.length;
+      return commit;
+    },
+    arrival: (waitMs) => {
+      const isRung = overflowed || commits.length > 0 || signals.some((signal) => signal.aborted);
+      if (isRung) return Promise.resolve();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const cancelTimer = clock.after(waitMs, resolve);
+      ring = () => {
+        cancelTimer();
+        resolve();
+      };
+      return promise;
+    },
+    isOverflowed: () => overflowed,
+    close: () => {
+      stopListening();
+      for (const signal of signals) signal.removeEventListener("abort", ringNow);
+    },
+  };
+}
