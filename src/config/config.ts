@@ -106,6 +106,12 @@ function contradictions(settings: Settings, command: ServerCommand): BadSetting[
     const missing = settings.tlsKeyFile === undefined ? "tlsKeyFile" : "tlsCertificateFile";
     bad.push({ key: keyOf(missing), problem: "certificate and key are needed together" });
   }
+  if (settings.queueLimit > settings.queueLimitMax) {
+    bad.push({ key: keyOf("queueLimit"), problem: `exceeds ${keyOf("queueLimitMax")}` });
+  }
+  if (settings.attemptLimit > settings.attemptLimitMax) {
+    bad.push({ key: keyOf("attemptLimit"), problem: `exceeds ${keyOf("attemptLimitMax")}` });
+  }
   const hasUri = settings.mongodbUri !== undefined;
   if (hasUri && settings.inMemory) {
     bad.push({ key: keyOf("inMemory"), problem: "does not go with KEELSON_MONGODB_URI" });

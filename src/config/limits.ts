@@ -26,6 +26,61 @@ export const limitSettings = {
       "Bytes of folded streams that are kept loaded. A stream that was dropped is loaded again " +
       "when it is needed, at the cost of reading its tail.",
   }),
+  inputPayloadBytesMax: numberSetting({
+    variable: "KEELSON_INPUT_PAYLOAD_BYTES_MAX",
+    byDefault: 1 * MIB,
+    min: 1 * KIB,
+    max: 2 * MIB,
+    why:
+      "Size of one input as canonical JSON. Inputs travel in one document with others; what is " +
+      "larger belongs into a store of its own, with a reference in the input.",
+  }),
+  batchInputsMax: numberSetting({
+    variable: "KEELSON_BATCH_INPUTS_MAX",
+    byDefault: 1_000,
+    min: 1,
+    max: 1_000,
+    why: "Inputs in one call of IngestBatch.",
+  }),
+  batchBytesMax: numberSetting({
+    variable: "KEELSON_BATCH_BYTES_MAX",
+    byDefault: 4 * MIB,
+    min: 64 * KIB,
+    max: 4 * MIB,
+    why: "Size of the inputs of one call of IngestBatch, as canonical JSON.",
+  }),
+  queueLimit: numberSetting({
+    variable: "KEELSON_QUEUE_LIMIT",
+    byDefault: 10_000,
+    min: 1,
+    max: 100_000,
+    why:
+      "Queued inputs of a runtime whose own configuration does not say. A runtime that cannot " +
+      "keep up says so to its senders instead of growing.",
+  }),
+  queueLimitMax: numberSetting({
+    variable: "KEELSON_QUEUE_LIMIT_MAX",
+    byDefault: 100_000,
+    min: 1,
+    max: 100_000,
+    why: "The most that the configuration of a runtime may ask for; bounds its folded state.",
+  }),
+  attemptLimit: numberSetting({
+    variable: "KEELSON_ATTEMPT_LIMIT",
+    byDefault: 3,
+    min: 1,
+    max: 100,
+    why:
+      "Attempts of an input before it is abandoned, where the runtime's own configuration does " +
+      "not say. A poisonous input must not hold up its lane for ever.",
+  }),
+  attemptLimitMax: numberSetting({
+    variable: "KEELSON_ATTEMPT_LIMIT_MAX",
+    byDefault: 100,
+    min: 1,
+    max: 100,
+    why: "The most attempts that the configuration of a runtime may ask for.",
+  }),
   answerTimeoutMs: numberSetting({
     variable: "KEELSON_ANSWER_TIMEOUT_MS",
     byDefault: 10_000,
@@ -38,8 +93,8 @@ export const limitSettings = {
   leaseTtlMs: numberSetting({
     variable: "KEELSON_LEASE_TTL_MS",
     byDefault: 30_000,
-    min: 3_000,
-    max: 3_600_000,
+    min: 1_000,
+    max: 600_000,
     why:
       "How long an executor's lease lives without renewal when neither executor nor runtime " +
       "say. Executors renew every third of it; shorter finds dead ones sooner, longer forgives " +
