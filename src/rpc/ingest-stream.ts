@@ -29,14 +29,7 @@ interface Slot {
 
 type IngestStreamOptions = Pick<
   RuntimeServiceOptions,
-  | "streams"
-  | "nowMs"
-  | "entropy"
-  | "limits"
-  | "runtimeDefaults"
-  | "drainSignal"
-  | "budget"
-  | "observer"
+  "streams" | "nowMs" | "entropy" | "limits" | "drainSignal" | "budget" | "observer"
 >;
 
 function draining(): RefusedError {

@@ -45,10 +45,7 @@ export interface PreparedIngest {
 const COMMAND_BYTES = 300;
 
 /** What ingesting needs of the service. */
-export type IngestOptions = Pick<
-  RuntimeServiceOptions,
-  "streams" | "nowMs" | "entropy" | "limits" | "runtimeDefaults"
->;
+export type IngestOptions = Pick<RuntimeServiceOptions, "streams" | "nowMs" | "entropy" | "limits">;
 
 function checkInput(check: FieldCheck, input: Input | undefined): Input {
   if (input === undefined) {
@@ -86,7 +83,7 @@ export function prepareIngest(
     payloadBytes,
     withoutWake: item.withoutWake,
     ensure: item.ensure,
-    defaults: options.runtimeDefaults,
+    defaults: options.limits.runtimeDefaults,
     inputIdIsFresh,
   };
   const envelope: CommandEnvelope<RuntimeCommand> = {

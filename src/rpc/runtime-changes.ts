@@ -79,7 +79,7 @@ function checkEventCode(check: FieldCheck, eventCode: string): string {
 
 /** Makes the part of the service that changes a runtime. */
 export function makeRuntimeChanges(options: RuntimeServiceOptions): ChangeService {
-  const { streams, limits, entropy, nowMs, runtimeDefaults } = options;
+  const { streams, limits, entropy, nowMs } = options;
 
   function publication(
     check: FieldCheck,
@@ -120,7 +120,7 @@ export function makeRuntimeChanges(options: RuntimeServiceOptions): ChangeServic
         type: "ensure_runtime",
         runtimeId,
         config,
-        defaults: runtimeDefaults,
+        defaults: limits.runtimeDefaults,
       };
       const hashOf = (): string => requestHash(EnsureRuntimeRequestSchema, request);
       const committed = await streams.submit(

@@ -24,6 +24,8 @@ export interface RpcLimits {
   readonly runResultBytesMax: number;
   /** Memory for requests in flight. */
   readonly inFlightBytesMax: number;
+  /** Configuration of a runtime that says nothing else. */
+  readonly runtimeDefaults: RuntimeConfig;
 }
 
 /** What the runtime service works with. */
@@ -40,8 +42,6 @@ export interface RuntimeServiceOptions {
   readonly clock: Pick<Clock, "after" | "monotonicMs">;
   readonly entropy: Pick<Entropy, "freshId">;
   readonly limits: RpcLimits;
-  /** Configuration of a runtime that says nothing else. */
-  readonly runtimeDefaults: RuntimeConfig;
   readonly waits: CompletionWaits;
   /** Aborts when the server begins to go down: what waits is answered. */
   readonly drainSignal: AbortSignal;

@@ -1,0 +1,59 @@
+/** Every service of the server on one router: what is served, and how its messages are read. */
+import type { DescService } from "@bufbuild/protobuf";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { AdminService } from "../../gen/keelson/admin/v1/service_pb.ts";
+import { ExecutorService } from "../../gen/keelson/executor/v1/service_pb.ts";
+import { RuntimeControlPlaneService } from "../../gen/keelson/runtime/v1/service_pb.ts";
+import type { AdminServiceOptions } from "./admin-options.ts";
+import { makeAdminService } from "./admin-service.ts";
+import { JSON_DEPTH_MAX } from "./codec/json-value.ts";
+import { type ExecutorServiceOptions, makeExecutorService } from "./executor-service.ts";
+import { type HealthServiceOptions, makeHealthService } from "./health-service.ts";
+import { makeCallInterceptor } from "./interceptor.ts";
+import type { RpcObserver } from "./observer.ts";
+import { makeReflectionServices } from "./reflection-service.ts";
+import type { RuntimeServiceOptions } from "./runtime-options.ts";
+import { makeRuntimeService } from "./runtime-service.ts";
+
+/** What the services work with, service by service. */
+export interface RouteOptions {
+  readonly runtime: RuntimeServiceOptions;
+  readonly executor: ExecutorServiceOptions;
+  readonly admin: AdminServiceOptions;
+  readonly health: Omit<HealthServiceOptions, "services">;
+  readonly observer: RpcObserver;
+}
+
+const SERVICES: readonly DescService[] = [
+  RuntimeControlPlaneService,
+  ExecutorService,
+  AdminService,
+  Health,
+  ServerReflection,
+  ServerReflectionAlpha,
+];
+
+/** A level of JSON takes up to three messages, and some levels lie around it. */
+const MESSAGE_DEPTH_MAX = 3 * (JSON_DEPTH_MAX + 2) + 20;
+
+/** Registers all services. */
+export function registerRoutes(router: ConnectRouter, options: RouteOptions): void {
+  const readOptions = { recursionLimit: MESSAGE_DEPTH_MAX };
+  const callOptions = {
+    interceptors: [makeCallInterceptor(options.observer)],
+    jsonOptions: { ...readOptions, ignoreUnknownFields: true },
+    binaryOptions: { ...readOptions, readUnknownFields: false },
+  };
+  const services = SERVICES.map((service) => service.typeName);
+  const reflection = makeReflectionServices(SERVICES);
+  router
+    .service(RuntimeControlPlaneService, makeRuntimeService(options.runtime), callOptions)
+    .service(ExecutorService, makeExecutorService(options.executor), callOptions)
+    .service(AdminService, makeAdminService(options.admin), callOptions)
+    .service(Health, makeHealthService({ ...options.health, services }), callOptions)
+    .service(ServerReflection, reflection.v1, callOptions)
+    .service(ServerReflectionAlpha, reflection.v1alpha, callOptions);
+}
