@@ -16,7 +16,7 @@ import {
 import { paddedRevision, shardOf } from "../../engine/stream-name.ts";
 import { inCounts } from "./batches.ts";
 import type { CollectionDefinition } from "./collection.ts";
-import { type MongoConnection, writeConcerns } from "./connection.ts";
+import type { MongoConnection } from "./connection.ts";
 import { isDuplicateKey, requireWrites, type WriteReply } from "./errors.ts";
 
 /** Heads of checkpoints; see the header of this file. */
@@ -107,7 +107,7 @@ export function makeMongoCheckpoints(connection: MongoConnection): CheckpointSto
       insert: collection,
       documents: [document],
       ordered: false,
-      writeConcern: writeConcerns.durable,
+      writeConcern: connection.writeConcerns.durable,
     });
     requireWrites(label, reply, isDuplicateKey);
   }

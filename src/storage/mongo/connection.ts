@@ -16,17 +16,9 @@ import {
   type MongoTopology,
   requireServerVersion,
   topologyOf,
+  type WriteConcerns,
+  writeConcernsOf,
 } from "./topology.ts";
-
-/** How durable a write is before it is acknowledged. */
-export const writeConcerns = {
-  /** Journaled by a majority: cannot be lost any more. */
-  durable: { w: "majority", j: true },
-  /** Known to a majority: survives the loss of a member, perhaps not a crash of all. */
-  replicated: { w: "majority", j: false },
-  /** Known to the primary. */
-  fleeting: { w: 1, j: false },
-} as const;
 
 /** A command that the storage sends, as an observer sees it before it leaves. */
 export interface MongoCommand {
@@ -68,6 +60,7 @@ export interface FindQuery {
 export interface MongoConnection {
   readonly topology: MongoTopology;
   readonly version: string;
+  readonly writeConcerns: WriteConcerns;
   /** Sends a command; a member `comment` names it. Throws StorageError. */
   readonly command: <Reply>(label: string, command: Document, timeoutMs?: number) => Promise<Reply>;
   readonly find: <Stored>(query: FindQuery) => Promise<readonly Stored[]>;
@@ -111,7 +104,7 @@ function clientOptions(options: ConnectionOptions): MongoClientOptions {
     retryReads: true,
     maxAdaptiveRetries: 0,
     readPreference: "primary",
-    writeConcern: writeConcerns.durable,
+    writeConcern: { w: "majority", journal: true },
     useBigInt64: true,
     ignoreUndefined: false,
     promoteBuffers: false,
@@ -265,6 +258,7 @@ function makeConnection(
   return {
     topology,
     version,
+    writeConcerns: writeConcernsOf(topology),
     command,
     find: (query) =>
       withinDeadline(query.label, operationTimeoutMs, async (signal) => {

@@ -14,7 +14,7 @@ import type {
 import { commitKey } from "../../engine/stream-name.ts";
 import { inCommands, inCounts } from "./batches.ts";
 import { idIndexName } from "./collection.ts";
-import { beforeAll, type MongoConnection, writeConcerns } from "./connection.ts";
+import { beforeAll, type MongoConnection } from "./connection.ts";
 import { isContentRefused, isDuplicateKey, requireWrites, type WriteReply } from "./errors.ts";
 import {
   afterColon,
@@ -71,7 +71,7 @@ export function makeMongoJournal(connection: MongoConnection, life: ServerLife):
       insert: collection,
       documents: commits.map(commitToDocument),
       ordered: false,
-      writeConcern: writeConcerns.durable,
+      writeConcern: connection.writeConcerns.durable,
     };
     const reply = await connection.command<WriteReply>(label, body, timeoutMs);
     requireWrites(label, reply, (error) => isDuplicateKey(error) || isContentRefused(error));

@@ -8,7 +8,8 @@
  */
 import type { LeaseRow, LeaseStore } from "../../engine/ports.ts";
 import type { CollectionDefinition } from "./collection.ts";
-import { type MongoConnection, writeConcerns } from "./connection.ts";
+import type { MongoConnection } from "./connection.ts";
+import type { WriteConcerns } from "./topology.ts";
 import { requireWriteConcern, requireWrites, type WriteReply } from "./errors.ts";
 
 const expiryIndexName = "expiresAt_1";
@@ -92,12 +93,12 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
     label: string,
     filter: Readonly<Record<string, unknown>>,
     pipeline: readonly unknown[],
-    writeConcern: (typeof writeConcerns)[keyof typeof writeConcerns],
+    durability: keyof WriteConcerns,
   ): Promise<number> {
     const reply = await connection.command<UpdateReply>(label, {
       update: collection,
       updates: [{ q: filter, u: pipeline, multi: false }],
-      writeConcern,
+      writeConcern: connection.writeConcerns[durability],
     });
     requireWrites(label, reply);
     return reply.n;
@@ -120,7 +121,7 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
       ],
       upsert: true,
       new: true,
-      writeConcern: writeConcerns.durable,
+      writeConcern: connection.writeConcerns.durable,
     });
     requireWriteConcern(label, reply);
     return reply.value?.state === "live" ? "live" : "lapsed";
@@ -147,7 +148,7 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
     const reply = await connection.command<UpdateReply>(label, {
       update: collection,
       updates: [{ q: { _id: { $in: holders }, state: "live" }, u: [renewStage], multi: true }],
-      writeConcern: writeConcerns.replicated,
+      writeConcern: connection.writeConcerns.replicated,
     });
     requireWrites(label, reply);
     if (reply.n === new Set(holders).size) return [];
@@ -163,7 +164,7 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
       state: "live",
       $expr: { $lt: ["$expiresAt", "$$NOW"] },
     };
-    return (await update("leases.lapse", filter, [lapseStage], writeConcerns.durable)) === 1;
+    return (await update("leases.lapse", filter, [lapseStage], "durable")) === 1;
   }
 
   async function overdue(limit: number): Promise<readonly LeaseRow[]> {
@@ -184,14 +185,14 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
     lapse,
     close: async (holder) => {
       const filter = { _id: holder, state: "live" };
-      await update("leases.close", filter, [lapseStage], writeConcerns.durable);
+      await update("leases.close", filter, [lapseStage], "durable");
     },
     overdue,
     unsettled,
     settle: async (holder) => {
       const pipeline = [{ $set: { settledAt: "$$NOW" } }, { $unset: "unsettledSince" }];
       const filter = { _id: holder, unsettledSince: { $exists: true } };
-      await update("leases.settle", filter, pipeline, writeConcerns.replicated);
+      await update("leases.settle", filter, pipeline, "replicated");
     },
     get: async (holder) => {
       const [document] = await findIn("leases.get", { _id: holder }, undefined, undefined);

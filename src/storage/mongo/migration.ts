@@ -5,7 +5,7 @@
  */
 import { StorageError } from "../../engine/ports.ts";
 import type { CollectionDefinition, IndexDefinition } from "./collection.ts";
-import { type MongoConnection, writeConcerns } from "./connection.ts";
+import type { MongoConnection } from "./connection.ts";
 import { isNamespaceExists, requireWrites, type WriteReply } from "./errors.ts";
 import { journalCollection } from "./journal-document.ts";
 import {
@@ -66,7 +66,7 @@ async function createCollection(
     await connection.command("schema.create", {
       create: name,
       ...capped,
-      writeConcern: { w: "majority" },
+      writeConcern: connection.writeConcerns.durable,
     });
   } catch (error) {
     const cause = error instanceof StorageError ? error.cause : undefined;
@@ -94,7 +94,7 @@ async function createIndexes(
     {
       createIndexes: collection.name,
       indexes: collection.indexes.map(indexToDocument),
-      writeConcern: { w: "majority" },
+      writeConcern: connection.writeConcerns.durable,
     },
     indexBuildTimeoutMs,
   );
@@ -106,7 +106,7 @@ async function recordVersion(connection: MongoConnection): Promise<void> {
   const reply = await connection.command<WriteReply>(label, {
     update: schemaCollection.name,
     updates: [{ q: { _id: versionDocumentId }, u: update, upsert: true }],
-    writeConcern: writeConcerns.durable,
+    writeConcern: connection.writeConcerns.durable,
   });
   requireWrites(label, reply);
 }

@@ -10,7 +10,7 @@ import { type RecordStore, StorageError, type StoredRecord } from "../../engine/
 import { paddedRevision, shardOf } from "../../engine/stream-name.ts";
 import { inCommands, inCounts } from "./batches.ts";
 import type { CollectionDefinition } from "./collection.ts";
-import { type MongoConnection, writeConcerns } from "./connection.ts";
+import type { MongoConnection } from "./connection.ts";
 import { isDuplicateKey, requireWrites, type WriteReply } from "./errors.ts";
 
 const lookupIndexName = "lookupHashes_1";
@@ -100,7 +100,7 @@ export function makeMongoRecords(
         insert: collectionOf(recordClass),
         documents: batch.map(recordToDocument),
         ordered: false,
-        writeConcern: writeConcerns.durable,
+        writeConcern: connection.writeConcerns.durable,
       });
       requireWrites(label, reply, isDuplicateKey);
     }

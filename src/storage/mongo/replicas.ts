@@ -1,7 +1,7 @@
 /** The collection `replicas`: one register per running server, timed by the database's clock. */
 import { type ReplicaRow, type ReplicaStore, StorageError } from "../../engine/ports.ts";
 import type { CollectionDefinition } from "./collection.ts";
-import { type MongoConnection, writeConcerns } from "./connection.ts";
+import type { MongoConnection } from "./connection.ts";
 import { requireWriteConcern, requireWrites, type WriteReply } from "./errors.ts";
 
 /** See the header of this file. Rows are few and read all at once. */
@@ -57,7 +57,7 @@ export function makeMongoReplicas(connection: MongoConnection): ReplicaStore {
       ],
       upsert: true,
       new: true,
-      writeConcern: writeConcerns.replicated,
+      writeConcern: connection.writeConcerns.replicated,
     });
     requireWriteConcern(label, reply);
     if (reply.value === null) throw new StorageError("unavailable", `${label}: nothing written`);
@@ -80,7 +80,7 @@ export function makeMongoReplicas(connection: MongoConnection): ReplicaStore {
     const reply = await connection.command<WriteReply>(label, {
       delete: collection,
       deletes: [{ q: { _id: replicaId }, limit: 1 }],
-      writeConcern: writeConcerns.replicated,
+      writeConcern: connection.writeConcerns.replicated,
     });
     requireWrites(label, reply);
   }

@@ -8,7 +8,7 @@
  * have died in between with the reads undone and the write acknowledged by its successor.
  */
 import { randomUUID } from "node:crypto";
-import { type MongoConnection, writeConcerns } from "./connection.ts";
+import type { MongoConnection } from "./connection.ts";
 import { requireWrites, type WriteReply } from "./errors.ts";
 import { barrierDocumentId, schemaCollection } from "./schema.ts";
 
@@ -81,7 +81,7 @@ export function makeServerLife(connection: MongoConnection): ServerLife {
     const reply = await connection.command<WriteReply>(label, {
       update: schemaCollection.name,
       updates: [{ q: { _id: barrierDocumentId }, u: { $inc: { count: 1n } }, upsert: true }],
-      writeConcern: writeConcerns.durable,
+      writeConcern: connection.writeConcerns.durable,
     });
     requireWrites(label, reply);
     return await currentToken();

@@ -9,7 +9,7 @@ import { Binary } from "mongodb";
 import { streamNameOf } from "../../core/shared/ids.ts";
 import { type Signal, type SignalStore, StorageError } from "../../engine/ports.ts";
 import type { CollectionDefinition } from "./collection.ts";
-import { type MongoConnection, writeConcerns } from "./connection.ts";
+import type { MongoConnection } from "./connection.ts";
 import { requireWrites, type WriteReply } from "./errors.ts";
 
 /** See the header of this file. The size is some ten thousand signals. */
@@ -67,7 +67,7 @@ export function makeMongoSignals(connection: MongoConnection): SignalStore {
     const reply = await connection.command<WriteReply>(label, {
       insert: signalCollection.name,
       documents: [document],
-      writeConcern: writeConcerns.fleeting,
+      writeConcern: connection.writeConcerns.fleeting,
     });
     requireWrites(label, reply);
   }

@@ -11,7 +11,7 @@ import {
 } from "../../engine/ports.ts";
 import { inCommands, inCounts } from "./batches.ts";
 import type { CollectionDefinition } from "./collection.ts";
-import { type MongoConnection, writeConcerns } from "./connection.ts";
+import type { MongoConnection } from "./connection.ts";
 import { isDuplicateKey, requireWrites, type WriteReply } from "./errors.ts";
 
 const listIndexName = "kind_1_namespace_1_id_1";
@@ -190,7 +190,7 @@ export function makeMongoViews(connection: MongoConnection): ViewStore {
       update: collection,
       updates: rows.map(rowToStatement),
       ordered: false,
-      writeConcern: writeConcerns.durable,
+      writeConcern: connection.writeConcerns.durable,
     });
     requireWrites(label, reply, isDuplicateKey);
     const met = new Set(reply.writeErrors?.map((error) => error.index));

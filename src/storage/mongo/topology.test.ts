@@ -1,12 +1,22 @@
 import { describe, expect, it } from "vitest";
 import { StorageError } from "../../engine/ports.ts";
-import { requireServerVersion, topologyOf } from "./topology.ts";
+import { requireServerVersion, topologyOf, writeConcernsOf } from "./topology.ts";
 
 describe("topologyOf", () => {
   it("tells a standalone server, a member of a replica set and a router apart", () => {
     expect(topologyOf({})).toBe("standalone");
     expect(topologyOf({ setName: "rs0" })).toBe("replica_set");
     expect(topologyOf({ ["msg"]: "isdbgrid" })).toBe("sharded");
+  });
+});
+
+describe("writeConcernsOf", () => {
+  it("asks a majority where there is one, and the journal always", () => {
+    expect(writeConcernsOf("standalone").durable).toEqual({ w: 1, j: true });
+    for (const topology of ["replica_set", "sharded"] as const) {
+      expect(writeConcernsOf(topology).durable).toEqual({ w: "majority", j: true });
+      expect(writeConcernsOf(topology).replicated).toEqual({ w: "majority", j: false });
+    }
   });
 });
 

@@ -4,6 +4,22 @@ import { StorageError, type StorageFacts } from "../../engine/ports.ts";
 /** How the database is deployed. */
 export type MongoTopology = Exclude<StorageFacts["topology"], "memory">;
 
+/** How durable a write is before it is acknowledged. */
+export interface WriteConcerns {
+  /** Journaled by a majority: cannot be lost any more. */
+  readonly durable: WriteConcern;
+  /** Known to a majority: survives the loss of a member, perhaps not a crash of all. */
+  readonly replicated: WriteConcern;
+  /** Known to the primary. */
+  readonly fleeting: WriteConcern;
+}
+
+/** A write concern with nothing left to defaults. */
+interface WriteConcern {
+  readonly w: "majority" | 1;
+  readonly j: boolean;
+}
+
 const majorVersionMin = 8;
 
 /** The members of the answer to `hello` that are read. */
@@ -26,6 +42,15 @@ export interface BuildReply {
 export function topologyOf(hello: HelloReply): MongoTopology {
   if (hello["msg"] === "isdbgrid") return "sharded";
   return hello.setName === undefined ? "standalone" : "replica_set";
+}
+
+/**
+ * The write concerns of a deployment. One server alone is its own majority and is asked as one: the
+ * embedded one was seen to answer `w: "majority", j: true` before it had journaled the write.
+ */
+export function writeConcernsOf(topology: MongoTopology): WriteConcerns {
+  const w = topology === "standalone" ? 1 : "majority";
+  return { durable: { w, j: true }, replicated: { w, j: false }, fleeting: { w: 1, j: false } };
 }
 
 /** Throws StorageError `incompatible` for a server that is too old. */
