@@ -18,29 +18,32 @@ export interface LedgerScene {
   readonly streamIds: readonly string[];
 }
 
-type Outcome = "done" | "refused" | "again";
+/** `unknown`: no answer, or one that says that it may still happen. */
+type Outcome = "done" | "refused" | "again" | "unknown";
 
 interface Wish {
   readonly wishId: string;
   readonly streamId: string;
   readonly command: LedgerCommand;
   readonly requestId?: string;
+  /** Without key and request id: asked again only when the answer says that nothing was done. */
+  readonly isBare?: boolean;
 }
 
 const PATIENCE_MS = 3000;
 const PAUSE_MS = 40;
 const TRY_AGAIN: ReadonlySet<string> = new Set([
   "DATABASE_UNAVAILABLE",
-  "OUTCOME_UNKNOWN",
   "CONFLICT",
   "SERVER_DRAINING",
   "OVERLOADED",
 ]);
 const FOR_GOOD: ReadonlySet<string> = new Set(["LEASE_LOST", "NOT_RUNNABLE"]);
 
-function outcomeOf(error: unknown, scene: LedgerScene, what: string): Outcome {
+function outcomeOf(error: unknown, scene: Pick<LedgerScene, "history">, what: string): Outcome {
   if (error instanceof StorageError && error.kind === "unavailable") return "again";
   if (error instanceof RefusedError) {
+    if (error.refusal.reason === "OUTCOME_UNKNOWN") return "unknown";
     if (TRY_AGAIN.has(error.refusal.reason)) return "again";
     if (FOR_GOOD.has(error.refusal.reason)) return "refused";
   }
@@ -51,7 +54,7 @@ function outcomeOf(error: unknown, scene: LedgerScene, what: string): Outcome {
 function within(scene: LedgerScene, attempt: Promise<Outcome>): Promise<Outcome> {
   return new Promise((resolve) => {
     scene.world.clock.after(PATIENCE_MS, () => {
-      resolve("again");
+      resolve("unknown");
     });
     void attempt.then(resolve);
   });
@@ -74,7 +77,8 @@ async function ask(scene: LedgerScene, wish: Wish, replica: LedgerReplica): Prom
   const { wishId, streamId, command, requestId } = wish;
   const askedAt = history.now();
   try {
-    const envelope = { ...envelopeOf(command, requestId), retrySafe: true };
+    const retrySafe = wish.isBare !== true;
+    const envelope = { ...envelopeOf(command, requestId), actor: wishId, retrySafe };
     const committed = await replica.ledgers.submit(ledgerName(streamId), envelope);
     const { reply, revision } = committed;
     const mayBeOld = requestId !== undefined;
@@ -92,10 +96,12 @@ async function fulfil(scene: LedgerScene, wish: Wish): Promise<Outcome> {
   for (;;) {
     const replica = anyReplica(scene);
     if (replica) {
-      const twin = scene.tape.chance(120) ? anyReplica(scene) : undefined;
+      const isTwice = wish.isBare !== true && scene.tape.chance(120);
+      const twin = isTwice ? anyReplica(scene) : undefined;
       if (twin) void ask(scene, wish, twin);
       const outcome = await within(scene, ask(scene, wish, replica));
-      if (outcome !== "again") return outcome;
+      const isSettled = outcome === "done" || outcome === "refused";
+      if (isSettled || (outcome === "unknown" && wish.isBare)) return outcome;
     }
     await pause(scene);
   }
@@ -147,7 +153,8 @@ export async function liveAsClient(
       await read(scene, streamId);
     } else if (kind >= 4 && generation !== undefined) {
       const command: LedgerCommand = { type: "consume", generation, holder: clientId };
-      const outcome = await fulfil(scene, { wishId, streamId, command, requestId: wishId });
+      const request = tape.chance(400) ? { isBare: true } : { requestId: wishId };
+      const outcome = await fulfil(scene, { wishId, streamId, command, ...request });
       if (outcome === "refused" && tape.chance(500)) generations.delete(streamId);
     } else if (kind >= 3) {
       const command: LedgerCommand = { type: "claim", holder: clientId };
@@ -181,16 +188,19 @@ export async function repeatAllKeys(
 
 /** Listens at a replica from now on; resolves when it is known where the listening began. */
 export async function listenToLedgers(
-  history: LedgerHistory,
-  streamIds: readonly string[],
+  scene: Pick<LedgerScene, "history" | "streamIds">,
   replica: LedgerReplica,
   replicaName: string,
 ): Promise<void> {
-  for (const streamId of streamIds) {
+  for (const streamId of scene.streamIds) {
     const stream: StreamName = ledgerName(streamId);
-    const hearing = { streamId, replicaName, since: 0, heard: new Array<number>() };
-    replica.ledgers.listen(stream, (commit) => hearing.heard.push(commit.after.revision));
-    const fold = await replica.ledgers.fresh(stream);
-    history.hearings.push(Object.assign(hearing, { since: fold.revision }));
+    const heard: number[] = [];
+    replica.ledgers.listen(stream, (commit) => heard.push(commit.after.revision));
+    try {
+      const { revision } = await replica.ledgers.fresh(stream);
+      scene.history.hearings.push({ streamId, replicaName, since: revision, heard });
+    } catch (error) {
+      if (outcomeOf(error, scene, `listening at ${replicaName}`) === "again") throw error;
+    }
   }
 }

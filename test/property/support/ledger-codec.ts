@@ -37,3 +37,9 @@ export function ledgerStateFromJson(json: Json): LedgerState {
 export function storedLedgerEvents(commit: StoredCommit): readonly LedgerEvent[] {
   return JSON.parse(commit.eventsText) as readonly LedgerEvent[];
 }
+
+/** Who asked for the commands of a stored commit. */
+export function storedActors(commit: StoredCommit): readonly string[] {
+  const marks = JSON.parse(commit.commandsText) as readonly { readonly actor?: string }[];
+  return marks.flatMap((mark) => mark.actor ?? []);
+}

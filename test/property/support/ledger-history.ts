@@ -31,8 +31,8 @@ export interface LedgerHearing {
   readonly streamId: string;
   readonly replicaName: string;
   /** Revision of the fold that was read after the listening began. */
-  since: number;
-  readonly heard: number[];
+  readonly since: number;
+  readonly heard: readonly number[];
 }
 
 /** Everything that was seen. */

@@ -1,7 +1,7 @@
 // The judge of a simulation over ledgers. It folds the journal by rules of its own, not by the code
 // that is tested, and compares what the clients saw with what is stored.
 import type { StoredCommit } from "../../../src/engine/ports.ts";
-import { storedLedgerEvents } from "./ledger-codec.ts";
+import { storedActors, storedLedgerEvents } from "./ledger-codec.ts";
 import type { LedgerAnswer, LedgerHistory, LedgerRead } from "./ledger-history.ts";
 
 /** A ledger as the journal tells it. */
@@ -59,6 +59,16 @@ function foldTruth(
     sums.push({ total, consumedCount: consumers.size, generation });
   }
   return { head: commits.length, serials, consumers, holders, sums };
+}
+
+/** No wish may be done by two commands, however often it was asked. */
+function judgeRepetition(streamId: string, commits: readonly StoredCommit[]): string[] {
+  const done = new Set<string>();
+  return commits.flatMap(storedActors).flatMap((actor) => {
+    const isRepeated = done.has(actor);
+    done.add(actor);
+    return isRepeated ? [`${streamId}: ${actor} was done twice`] : [];
+  });
 }
 
 function judgeAnswer(answer: LedgerAnswer, truth: TrueLedger): string | undefined {
@@ -145,6 +155,7 @@ export function judgeLedgers(
   const violations = [...history.surprises];
   const truths = new Map<string, TrueLedger>();
   for (const [streamId, commits] of journal) {
+    violations.push(...judgeRepetition(streamId, commits));
     truths.set(
       streamId,
       foldTruth(streamId, commits, (violation) => violations.push(violation)),

@@ -145,8 +145,8 @@ function tearBatches(storage: Storage, tape: Tape): Storage {
     journal: {
       ...journal,
       append: async (commits, timeoutMs) => {
-        if (commits.length < 2 || !tape.chance(100))
-          return await journal.append(commits, timeoutMs);
+        const isTorn = commits.length > 1 && tape.chance(100);
+        if (!isTorn) return await journal.append(commits, timeoutMs);
         await journal.append(commits.slice(0, tape.pick(commits.length)), timeoutMs);
         throw new StorageError("unavailable", "the connection broke within the batch");
       },
@@ -179,7 +179,7 @@ export async function tellLedgerStory(
       });
       const listening = async (): Promise<void> => {
         await replica.engine.start();
-        await listenToLedgers(history, STREAM_IDS, replica, setup.replicaId);
+        await listenToLedgers({ history, streamIds: STREAM_IDS }, replica, setup.replicaId);
       };
       return { replica, started: listening() };
     },
@@ -194,9 +194,10 @@ export async function tellLedgerStory(
   world.heal();
   if (!(await stepUntil(world, clients, STEPS_MAX))) history.surprises.push("clients starve");
   await rest(world, AFTERMATH_MS);
-  const examination = examine(scene);
+  const examination = examine(scene).catch((error: unknown) => {
+    history.surprises.push(`examination: ${String(error)}`);
+  });
   if (!(await stepUntil(world, examination, STEPS_MAX))) history.surprises.push("replicas hang");
-  else await examination;
   const journal = await readJournal(world);
   const heads = new Map([...journal].map(([streamId, commits]) => [streamId, commits.length]));
   examineHearings(scene, heads);

@@ -1,6 +1,7 @@
 // The choices of a simulation, taken from a list of numbers that fast-check makes and shrinks. A tape
 // that is used up answers zero for ever, and zero always means that nothing goes wrong: so a shorter
 // tape is a simpler story.
+import fc from "fast-check";
 
 /** Draws choices. */
 export interface Tape {
@@ -23,3 +24,10 @@ export function makeTape(choices: readonly number[]): Tape {
     pick: (count) => draw() % Math.max(1, count),
   };
 }
+
+/** Tapes long enough for a whole story, and shorter ones. */
+export const storyTapes = fc.array(fc.nat(65_535), {
+  minLength: 100,
+  maxLength: 6000,
+  size: "max",
+});
