@@ -189,6 +189,7 @@ export function makeStreams<State, Command, Event, Reply>(
         body: recordBody(row),
       }));
     },
+    refusalOf: (stream) => cache.peek(stream)?.broken?.refusal,
     reproject: async (stream) => {
       const fold = await fresh(stream);
       if (fold.revision > 0) views.touch(entryOf(stream), fold.at);

@@ -88,6 +88,8 @@ export interface Streams<State, Command, Event, Reply> {
     afterOrdinal: number,
     limit: number,
   ) => Promise<readonly { readonly ordinal: number; readonly body: JsonObject }[]>;
+  /** Why this process refuses the stream; `undefined` while it serves it. */
+  readonly refusalOf: (stream: StreamName) => Refusal | undefined;
   /** Has the view row of the stream written again from its confirmed head. */
   readonly reproject: (stream: StreamName) => Promise<void>;
   /** Re-reads the stream from its first revision: chain and fold. */
