@@ -5,6 +5,7 @@ import { SERVER_VERSION } from "../server/version.ts";
 import { makeDevCommand } from "./dev.ts";
 import { makeDoctorCommand } from "./doctor.ts";
 import { makeServeCommand } from "./serve.ts";
+import { makeWorkerCommand } from "./worker/worker.ts";
 
 const program = new Command("keelson")
   .description("A durable control plane for agent runtimes and their background work")
@@ -12,8 +13,19 @@ const program = new Command("keelson")
   .showHelpAfterError("(--help shows what can be said)")
   .exitOverride();
 
-for (const command of [makeDevCommand(), makeServeCommand(), makeDoctorCommand()]) {
-  program.addCommand(command.copyInheritedSettings(program));
+/** Hands the settings of the program down to a command and all below it. */
+function inherit(command: Command): Command {
+  for (const below of command.commands) inherit(below);
+  return command.copyInheritedSettings(program);
+}
+
+for (const command of [
+  makeDevCommand(),
+  makeServeCommand(),
+  makeDoctorCommand(),
+  makeWorkerCommand(),
+]) {
+  program.addCommand(inherit(command));
 }
 
 try {
