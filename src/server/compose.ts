@@ -20,6 +20,7 @@ import { addControlPlaneGauges, addListenerGauges } from "./gauges.ts";
 import { type ByteBudget, makeByteBudget } from "./in-flight-budget.ts";
 import { listen, type Listener, type TlsFiles } from "./listener.ts";
 import { answerNotFound, makeOperationsHandler } from "./operations-endpoint.ts";
+import { makeServingCalls, makeStartingCalls } from "./rpc-calls.ts";
 import { makeServerState, type ReadinessReport, type ServerState } from "./server-state.ts";
 import { openStorage, type OpenStorage, whileUnavailable } from "./storage-source.ts";
 import { systemClock, systemEntropy } from "./system-clock.ts";
@@ -220,13 +221,20 @@ export async function startServer(
     draining: new AbortController(),
     cutting: new AbortController(),
   };
-  const handlers: readonly NodeRequestHandler[] = [makeOperationsHandler(state, metrics)];
-  const listener = await openPort(parts, () => handlers);
+  const operations = makeOperationsHandler(state, metrics);
+  const callsOptions = {
+    ...parts,
+    drainSignal: parts.draining.signal,
+    cutSignal: parts.cutting.signal,
+  };
+  let rpc = makeStartingCalls(callsOptions);
+  const listener = await openPort(parts, () => [operations, rpc]);
   addListenerGauges(metrics, listener, budget, state);
   const address = `${hostForUrl(listener.host)}:${listener.port}`;
 
   const coming = bringUp(parts, address).then((inside) => {
     const { engine } = inside.controlPlane;
+    rpc = makeServingCalls(callsOptions, inside.controlPlane, inside.opened);
     inside.controlPlane.start();
     state.serve({
       isDatabaseReachable: engine.membership.isReachable,

@@ -1,0 +1,172 @@
+/**
+ * The calls of a server: before its storage is there only health and reflection are served; then
+ * every service, over the inside that has come up.
+ */
+import { runtimeAggregate } from "../core/runtime/aggregate.ts";
+import { BATCH_BYTES_MAX, BATCH_INPUTS_MAX } from "../core/runtime/batch.ts";
+import type { RuntimeConfig } from "../core/runtime/state.ts";
+import type { ServerConfig } from "../config/config.ts";
+import type { CallObserver } from "../observability/rpc-observer.ts";
+import type { AdminStreams } from "../rpc/admin-options.ts";
+import { makeCompletionWaits } from "../rpc/completion-waits.ts";
+import { makeRpcHandler, type NodeRequestHandler } from "../rpc/http-handler.ts";
+import { type RouteOptions, registerRoutes, registerStartingRoutes } from "../rpc/routes.ts";
+import type { RpcLimits } from "../rpc/runtime-options.ts";
+import type { ControlPlane } from "./control-plane.ts";
+import type { ByteBudget } from "./in-flight-budget.ts";
+import type { ServerState } from "./server-state.ts";
+import type { OpenStorage } from "./storage-source.ts";
+import { systemClock, systemEntropy } from "./system-clock.ts";
+import { SERVER_VERSION } from "./version.ts";
+
+const MIB = 1024 * 1024;
+/** Bytes of one message on the wire; a batch of the largest size fits, however it is written. */
+const MESSAGE_BYTES_MAX = 32 * MIB;
+
+/** What the calls of a server work with before there is an inside. */
+export interface RpcCallsOptions {
+  readonly config: ServerConfig;
+  readonly replicaId: string;
+  readonly calls: CallObserver;
+  readonly budget: ByteBudget;
+  readonly state: ServerState;
+  /** Aborts when the server begins to stop. */
+  readonly drainSignal: AbortSignal;
+  /** Aborts when calls have had their time to end. */
+  readonly cutSignal: AbortSignal;
+}
+
+function runtimeDefaultsOf(config: ServerConfig): RuntimeConfig {
+  return {
+    labels: {},
+    pool: "default",
+    queueLimit: 10_000,
+    attemptLimit: 3,
+    retryBackoffInitialMs: 1_000,
+    retryBackoffMaxMs: 60_000,
+    leaseTtlMs: config.leaseTtlMs,
+    keepAlive: false,
+  };
+}
+
+function limitsOf(config: ServerConfig): RpcLimits {
+  return {
+    inputPayloadBytesMax: 1 * MIB,
+    batchInputsMax: 1_000,
+    batchBytesMax: 4 * MIB,
+    queueLimitMax: 100_000,
+    attemptLimitMax: 100,
+    longPollMaxMs: config.longPollMs,
+    watchBufferEventsMax: config.watchBufferEventsMax,
+    runResultBytesMax: 1 * MIB,
+    inFlightBytesMax: config.inFlightBytesMax,
+    runtimeDefaults: runtimeDefaultsOf(config),
+  };
+}
+
+function handlerOf(
+  options: RpcCallsOptions,
+  routes: Parameters<typeof makeRpcHandler>[0]["routes"],
+): NodeRequestHandler {
+  const { state, calls, budget, cutSignal } = options;
+  return makeRpcHandler({
+    routes,
+    gate: state.gate,
+    onTurnedAway: calls.turnedAway,
+    shutdownSignal: cutSignal,
+    budget,
+    messageBytesMax: MESSAGE_BYTES_MAX,
+    onBroken: calls.itemFailed,
+  });
+}
+
+function healthOf({ state, drainSignal }: RpcCallsOptions): RouteOptions["health"] {
+  return { isReady: state.isReady, clock: systemClock, drainSignal };
+}
+
+/** The calls of a server that has no storage yet. */
+export function makeStartingCalls(options: RpcCallsOptions): NodeRequestHandler {
+  const { calls: observer } = options;
+  return handlerOf(options, (router) =>
+    registerStartingRoutes(router, { health: healthOf(options), observer }),
+  );
+}
+
+function adminStreamsOf({ runtimes }: ControlPlane): ReadonlyMap<string, AdminStreams> {
+  const runtime: AdminStreams = {
+    foldVersion: runtimeAggregate.foldVersion,
+    isCached: (stream) => runtimes.peek(stream) !== undefined,
+    isQuarantined: (stream) => runtimes.refusalOf(stream)?.reason === "STREAM_QUARANTINED",
+    reproject: runtimes.reproject,
+  };
+  return new Map([[runtimeAggregate.kind, runtime]]);
+}
+
+function routeOptionsOf(
+  options: RpcCallsOptions,
+  controlPlane: ControlPlane,
+  opened: OpenStorage,
+  startedAt: number,
+): RouteOptions {
+  const { config, replicaId, budget, drainSignal, calls: observer } = options;
+  const { engine, runtimes: streams, payloads, dispatcher } = controlPlane;
+  const { storage, isEmbedded, databaseName } = opened;
+  const { membership, time, views: backlog } = engine;
+  const limits = limitsOf(config);
+  const shared = { clock: systemClock, nowMs: time.nowMs, flushViews: backlog.flush, observer };
+  return {
+    runtime: {
+      ...shared,
+      streams,
+      views: storage.views,
+      membership,
+      replicaId,
+      entropy: systemEntropy,
+      limits,
+      waits: makeCompletionWaits({ streams, clock: systemClock, drainSignal }),
+      drainSignal,
+      budget,
+    },
+    executor: {
+      ...shared,
+      dispatcher,
+      streams,
+      payloads,
+      leaseTtlMs: config.leaseTtlMs,
+      batchInputsMax: BATCH_INPUTS_MAX,
+      batchBytesMax: BATCH_BYTES_MAX,
+    },
+    admin: {
+      ...shared,
+      server: {
+        version: SERVER_VERSION,
+        replicaId,
+        nodeVersion: process.versions.node,
+        startedAt,
+        isDatabaseEmbedded: isEmbedded,
+        databaseName,
+      },
+      facts: storage.facts,
+      limits,
+      kinds: adminStreamsOf(controlPlane),
+      journal: storage.journal,
+      views: storage.views,
+      checkpoints: storage.checkpoints,
+      replicas: storage.replicas,
+      membership,
+    },
+    health: healthOf(options),
+    observer,
+  };
+}
+
+/** The calls of a server over its inside. */
+export function makeServingCalls(
+  options: RpcCallsOptions,
+  controlPlane: ControlPlane,
+  opened: OpenStorage,
+): NodeRequestHandler {
+  const startedAt = controlPlane.engine.time.nowMs();
+  const routes = routeOptionsOf(options, controlPlane, opened, startedAt);
+  return handlerOf(options, (router) => registerRoutes(router, routes));
+}
