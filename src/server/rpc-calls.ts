@@ -20,6 +20,7 @@ import { systemClock, systemEntropy } from "./system-clock.ts";
 import { SERVER_VERSION } from "./version.ts";
 
 const MIB = 1024 * 1024;
+const RUN_RESULT_BYTES_MAX = 1 * MIB;
 /** Bytes of one message on the wire; a batch of the largest size fits, however it is written. */
 const MESSAGE_BYTES_MAX = 32 * MIB;
 
@@ -40,8 +41,8 @@ function runtimeDefaultsOf(config: ServerConfig): RuntimeConfig {
   return {
     labels: {},
     pool: "default",
-    queueLimit: 10_000,
-    attemptLimit: 3,
+    queueLimit: config.queueLimit,
+    attemptLimit: config.attemptLimit,
     retryBackoffInitialMs: 1_000,
     retryBackoffMaxMs: 60_000,
     leaseTtlMs: config.leaseTtlMs,
@@ -51,14 +52,14 @@ function runtimeDefaultsOf(config: ServerConfig): RuntimeConfig {
 
 function limitsOf(config: ServerConfig): RpcLimits {
   return {
-    inputPayloadBytesMax: 1 * MIB,
-    batchInputsMax: 1_000,
-    batchBytesMax: 4 * MIB,
-    queueLimitMax: 100_000,
-    attemptLimitMax: 100,
+    inputPayloadBytesMax: config.inputPayloadBytesMax,
+    batchInputsMax: config.batchInputsMax,
+    batchBytesMax: config.batchBytesMax,
+    queueLimitMax: config.queueLimitMax,
+    attemptLimitMax: config.attemptLimitMax,
     longPollMaxMs: config.longPollMs,
     watchBufferEventsMax: config.watchBufferEventsMax,
-    runResultBytesMax: 1 * MIB,
+    runResultBytesMax: RUN_RESULT_BYTES_MAX,
     inFlightBytesMax: config.inFlightBytesMax,
     runtimeDefaults: runtimeDefaultsOf(config),
   };
