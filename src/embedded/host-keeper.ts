@@ -6,7 +6,7 @@
 // race ends at once, and its launcher connects to the winner. A launcher holds one idle connection
 // to the host: it counts as a client, and its end is how the death of the host is noticed.
 //
-//   L1 whoever can connect to the socket has a host; nothing else is asked
+//   L1 whoever can connect to the socket has a host, unless it is the one that was just lost
 //   L2 a host is only started after a connection was refused
 //   L3 the socket path of a launcher never changes, so drivers reconnect by themselves
 //   L4 a signal is sent only to a pid whose start time matches host.json
@@ -35,6 +35,8 @@ const busyDirectoryPollMs = 250;
 const restartDelayMinMs = 50;
 const restartDelayMaxMs = 5_000;
 const stopTimeoutMs = 30_000;
+/** A process that can still be connected to after this long is not dying. */
+const dyingMsMax = 5_000;
 
 /** Owns the presence connection of one replica, and the hosts it starts. */
 export class HostKeeper {
@@ -45,6 +47,8 @@ export class HostKeeper {
   #command: HostCommand | undefined;
   #presence: Socket | undefined;
   #record: HostRecord | undefined;
+  #lost: HostRecord | undefined;
+  #lostAtMs = performance.now();
   #watching: Promise<void> = Promise.resolve();
 
   constructor(options: EmbeddedOptions, paths: HostPaths, socketPath: string) {
@@ -100,6 +104,8 @@ export class HostKeeper {
         return;
       }
       const lostAtMs = performance.now();
+      this.#lostAtMs = lostAtMs;
+      this.#lost = this.#record;
       this.#tell({ kind: "lost", pid: this.pid() });
       const next = await this.#restart();
       if (next === undefined) {
@@ -143,7 +149,12 @@ export class HostKeeper {
       this.#leaving.signal.throwIfAborted();
       const presence = await connectTo(this.#socketPath);
       if (presence !== undefined) {
-        return this.#adopt(presence);
+        if (await this.#adopt(presence)) {
+          return presence;
+        }
+        presence.destroy();
+        await delay(connectPollMs);
+        continue;
       }
       const exitCode = child?.exitCode();
       if (child === undefined || exitCode === hostExitCodes.stopped) {
@@ -166,15 +177,24 @@ export class HostKeeper {
     }
   }
 
-  async #adopt(presence: Socket): Promise<Socket> {
+  /**
+   * Makes a connection the presence of this replica. False when it leads to the host that was just
+   * lost: a dying process can be connected to until its last file is closed.
+   */
+  async #adopt(presence: Socket): Promise<boolean> {
+    // Nobody answers before host.json is written, so it names the host behind this connection.
+    const record = await readHostRecord(this.#paths);
+    const isLostOne = record === undefined || isSameHost(record, this.#lost);
+    if (isLostOne && performance.now() < this.#lostAtMs + dyingMsMax) {
+      return false;
+    }
+    this.#record = record;
     this.#presence = presence;
     presence.unref();
     if (this.#leaving.signal.aborted) {
       presence.destroy();
     }
-    // Nobody answers before host.json is written, so it names the host behind this connection.
-    this.#record = await readHostRecord(this.#paths);
-    return presence;
+    return true;
   }
 
   async #spawn(): Promise<HostChild> {
@@ -231,6 +251,10 @@ export class HostKeeper {
     }
     onEvent?.(event);
   }
+}
+
+function isSameHost(record: HostRecord, other: HostRecord | undefined): boolean {
+  return record.pid === other?.pid && record.startTicks === other.startTicks;
 }
 
 /** An open connection, or undefined when nobody listens. */

@@ -8,7 +8,7 @@
 //   H3 remove a dead predecessor's socket and listen
 //   and backwards at the end: stop listening, answer what is in flight, close the engine, exit.
 // It must not spawn processes: under a private glibc `process.execPath` is the loader, not Node.
-import { rm } from "node:fs/promises";
+import { realpath, rm } from "node:fs/promises";
 import { pino } from "pino";
 import { makeAwaitingEngine, type WireEngine } from "./awaiting-engine.ts";
 import {
@@ -16,7 +16,7 @@ import {
   type HostPaths,
   hostExitCodes,
   hostOrderSchema,
-  prepareHostPaths,
+  hostPathsIn,
   processStartTicks,
   writeHostRecord,
 } from "./host-files.ts";
@@ -41,7 +41,8 @@ await runHost(process.argv[2]);
 
 async function runHost(orderText: string | undefined): Promise<void> {
   const order = readOrder(orderText);
-  const paths = await prepareHostPaths(order.dataDirectory);
+  // Not created here: a directory that was removed meanwhile must not come back.
+  const paths = hostPathsIn(await realpath(order.dataDirectory));
   const engine = await openEngine(paths);
   const onSignal = Promise.withResolvers<string>();
   process.once("SIGTERM", () => onSignal.resolve("SIGTERM"));

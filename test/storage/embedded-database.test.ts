@@ -1,6 +1,6 @@
 // The embedded database as replicas live with it: started, shared, killed, paused, left and stopped.
 import { spawn } from "node:child_process";
-import { cp, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -139,19 +139,23 @@ test("no acknowledged write is lost when the host is killed in the middle of wri
   }
 
   const writing = Promise.all([0, 1, 2, 3].map((writer) => write(writer)));
-  for (const round of [1, 2, 3]) {
+  try {
+    for (const round of [1, 2, 3]) {
+      const countBefore = acknowledged.length;
+      await eventually("writes are acknowledged", () => acknowledged.length > countBefore + 30);
+      const killedPid = database.pid();
+      process.kill(killedPid, "SIGKILL");
+      const isRestarted = () =>
+        events.filter((event) => event.kind === "restarted").length === round;
+      await eventually("the host is restarted", isRestarted);
+      expect(database.pid()).not.toBe(killedPid);
+    }
     const countBefore = acknowledged.length;
-    await eventually("writes are acknowledged", () => acknowledged.length > countBefore + 30);
-    const killedPid = database.pid();
-    process.kill(killedPid, "SIGKILL");
-    const isRestarted = () => events.filter((event) => event.kind === "restarted").length === round;
-    await eventually("the host is restarted", isRestarted);
-    expect(database.pid()).not.toBe(killedPid);
+    await eventually("writes go on", () => acknowledged.length > countBefore);
+  } finally {
+    isDone = true;
+    await writing;
   }
-  const countBefore = acknowledged.length;
-  await eventually("writes go on", () => acknowledged.length > countBefore);
-  isDone = true;
-  await writing;
 
   const found = new Set((await rowsOf(client).find().toArray()).map((row) => row._id));
   expect(acknowledged.filter((id) => !found.has(id))).toEqual([]);
@@ -223,6 +227,9 @@ test("a replica can leave while its host is being replaced", async () => {
   process.kill(database.pid(), "SIGKILL");
   await lost.promise;
   await database.leave();
+  const again = await fixture.start();
+  expect(again.uri).toBe(database.uri);
+  expect(database.pid()).not.toBe(again.pid());
 });
 
 test("a paused host is waited for, not replaced", async () => {
@@ -268,6 +275,15 @@ test("a copy of a directory that is in use gets a host of its own", async () => 
   const copy = await copied.start();
   expect(copy.uri).not.toBe(original.uri);
   expect(copy.pid()).not.toBe(original.pid());
+});
+
+test("a holder that cannot be reached is named when the start gives up", async () => {
+  const fixture = await makeFixture();
+  const holder = await fixture.start();
+  await rm(holder.socketPath);
+  const failure = await fixture.start({ startTimeoutMs: 500 }).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ reason: "directory_in_use" });
+  expect(String(failure)).toContain(`process ${holder.pid()}`);
 });
 
 test("files that are not the engine's make the start fail with the log's end", async () => {
