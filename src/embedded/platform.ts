@@ -3,7 +3,7 @@ import { z } from "zod";
 import { EmbeddedError } from "./embedded-error.ts";
 
 /** The oldest glibc the engine's shared library links against. */
-export const glibcVersionMin = "2.38";
+const glibcVersionMin = "2.38";
 
 /** What the way out is, whatever went wrong; every message about a platform ends with it. */
 export const waysOut =
