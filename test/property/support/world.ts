@@ -162,7 +162,7 @@ export function makeWorld<Replica>(options: WorldOptions<Replica>): World<Replic
         seat.isPaused = true;
         network.hold(seat.name, true);
       }
-    } else if (fate.chance(7)) {
+    } else if (fate.chance(database.unjournaledCount() > 0 ? 20 : 5)) {
       crash();
     } else if (fate.chance(4)) {
       trouble("clock step");
@@ -177,7 +177,7 @@ export function makeWorld<Replica>(options: WorldOptions<Replica>): World<Replic
   async function step(): Promise<void> {
     await settle(TURNS_PER_STEP);
     if (misfortune()) return;
-    if (database.unjournaledCount() > 0 && fate.chance(200)) {
+    if (database.unjournaledCount() > 0 && fate.chance(120)) {
       database.flush();
     } else if (fate.chance(60)) {
       clock.advance(fate.pick(ADVANCE_MS_MAX));
