@@ -6,7 +6,7 @@
 // an empty answer is held back until an `insert` into that collection was answered, then the engine
 // is asked again.
 import {
-  type AwaitedData,
+  type AwaitedInsert,
   awaitedData,
   commandName,
   insertNamespace,
@@ -47,7 +47,7 @@ export function makeAwaitingEngine(engine: WireEngine): AwaitingEngine {
 
   async function awaitAnswer(
     message: Buffer,
-    awaited: AwaitedData,
+    awaited: AwaitedInsert,
     signal: AbortSignal,
   ): Promise<WireAnswer> {
     const deadlineMs = performance.now() + awaited.maxTimeMs;

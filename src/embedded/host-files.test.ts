@@ -33,7 +33,7 @@ async function recordOf(databaseDirectory: string, socketPath: string): Promise<
   };
 }
 
-test("a new data directory is private, and an old one keeps its mode around a private folder", async () => {
+test("a new data directory is private, an old one keeps its mode", async () => {
   const fresh = await prepareHostPaths(join(root, "fresh"));
   const modeOf = async (path: string) => (await stat(path)).mode & 0o777;
   expect(await modeOf(join(root, "fresh"))).toBe(0o700);
@@ -53,7 +53,7 @@ test("one directory has the same paths under each of its names", async () => {
   expect(await prepareHostPaths(join(root, "other-name"))).toEqual(paths);
 });
 
-test("the socket stays in the directory up to 103 bytes, then moves to the runtime directory", async () => {
+test("a socket path over 103 bytes moves to the runtime directory", async () => {
   const runtimeDirectory = join(root, "run");
   const socketBytesBesides = Buffer.byteLength(join(root, "/mongodb/db.sock")) + 1;
   const longest = "d".repeat(103 - socketBytesBesides);

@@ -1,9 +1,9 @@
-// Keeps a host running for as long as one replica wants it: connects to the one that serves the data
-// directory, starts one when there is none, and replaces it when it dies.
+// Keeps a host running for as long as one replica wants it: connects to the one that serves the
+// data directory, starts one when there is none, and replaces it when it dies.
 //
 // There is no lock of our own that could go stale. Who serves a directory is settled by the
-// engine's lock on it, which the kernel takes back at the moment a host dies; a host that loses that
-// race ends at once, and its launcher connects to the winner. A launcher holds one idle connection
+// engine's lock on it, which the kernel takes back at the moment a host dies; a host that loses
+// that race ends at once, and its launcher connects to the winner. A launcher holds one idle connection
 // to the host: it counts as a client, and its end is how the death of the host is noticed.
 //
 //   L1 whoever can connect to the socket has a host, unless it is the one that was just lost

@@ -3,7 +3,7 @@
 //
 // It owns: the engine, the socket file, host.json. The order of its steps is what makes sharing
 // safe without any lock of our own:
-//   H1 open the engine (this takes the directory's lock, held by the kernel; a second host ends here)
+//   H1 open the engine (it takes the directory's lock, held by the kernel; a second host ends here)
 //   H2 write host.json, so that whoever can connect can also read who is serving
 //   H3 remove a dead predecessor's socket and listen
 //   and backwards at the end: stop listening, answer what is in flight, close the engine, exit.

@@ -1,4 +1,4 @@
-// Gives a replica its embedded database: finds the host that serves a data directory, or starts one.
+// Gives a replica its embedded database: finds the host of a data directory, or starts one.
 import type { EmbeddedDatabase, EmbeddedOptions } from "./embedded-database.ts";
 import { chooseSocketPath, prepareHostPaths } from "./host-files.ts";
 import { HostKeeper } from "./host-keeper.ts";

@@ -23,7 +23,7 @@ function int32(value: number): Buffer {
   return bytes;
 }
 
-/** BSON of the few types these tests need; a number becomes a 32-bit integer, a bigint a 64-bit one. */
+/** BSON of the few types these tests need: numbers as 32-bit integers, bigints as 64-bit ones. */
 function bson(document: { readonly [name: string]: Value }): Buffer {
   const fields = Object.entries(document).map(([name, value]) => {
     const [type, bytes] = typed(value);

@@ -1,7 +1,7 @@
 // The little of MongoDB's wire protocol the host must understand: where a message ends, what
 // command it carries, and how an answer is framed. Everything else passes through unread.
 //
-// BSON is only walked over, never decoded: names and lengths of top-level fields, a string, a number.
+// BSON is only walked over, never decoded: names and lengths of top-level fields, text, numbers.
 
 const headerBytes = 16;
 const messageBytesMax = 48_000_000;
@@ -99,7 +99,7 @@ export function insertNamespace(message: Buffer): string | undefined {
 }
 
 /** What a `getMore` waits for: a collection, and for how long at most. */
-export interface AwaitedData {
+export interface AwaitedInsert {
   readonly namespace: string;
   readonly maxTimeMs: number;
 }
@@ -108,7 +108,7 @@ export interface AwaitedData {
  * Reads a `getMore` that wants to wait for new data: only such a one may carry `maxTimeMS`.
  * Undefined for any other.
  */
-export function awaitedData(message: Buffer): AwaitedData | undefined {
+export function awaitedData(message: Buffer): AwaitedInsert | undefined {
   const fields = fieldsOf(message, bodyOffset);
   const namespace = namespaceOf(fields, "collection");
   const maxTimeMs = fields.get("maxTimeMS");

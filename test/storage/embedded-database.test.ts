@@ -1,4 +1,4 @@
-// The embedded database as replicas live with it: started, shared, killed, paused, left and stopped.
+// The embedded database as replicas live with it: started, shared, killed, paused and left.
 import { spawn } from "node:child_process";
 import { cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -77,7 +77,7 @@ function joinFromProcess(fixture: EmbeddedFixture, changes: object = {}): Joiner
   return { lines: () => lines, leave: () => child.stdin.end() };
 }
 
-test("a start creates a private directory and serves a standalone of version 8 or newer", async () => {
+test("a start creates a private directory and serves a standalone", async () => {
   const fixture = await makeFixture();
   const database = await fixture.start();
   const client = await connect(database.uri);
@@ -162,7 +162,7 @@ test("no acknowledged write is lost when the host is killed in the middle of wri
   expect(events.filter((event) => event.kind === "restart_failed")).toEqual([]);
 });
 
-test("processes that start at the same time share one host, and one outlives the other", async () => {
+test("processes that start at the same time share one host", async () => {
   const fixture = await makeFixture();
   const joiners = [joinFromProcess(fixture), joinFromProcess(fixture), joinFromProcess(fixture)];
   const database = await fixture.start();
@@ -250,7 +250,7 @@ test("a paused host is waited for, not replaced", async () => {
   expect(events).toEqual([]);
 });
 
-test("a directory whose path is too long for a socket is served from the runtime directory", async () => {
+test("a directory with a path too long for a socket is served from elsewhere", async () => {
   const fixture = await makeFixture(join("long".repeat(20), "long".repeat(20)));
   const database = await fixture.start();
   expect(database.socketPath).toMatch(/keelson-\d+\/[0-9a-f]{24}\.sock$/);
