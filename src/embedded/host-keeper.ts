@@ -3,8 +3,8 @@
 //
 // There is no lock of our own that could go stale. Who serves a directory is settled by the
 // engine's lock on it, which the kernel takes back at the moment a host dies; a host that loses
-// that race ends at once, and its launcher connects to the winner. A launcher holds one idle connection
-// to the host: it counts as a client, and its end is how the death of the host is noticed.
+// that race ends at once, and its launcher connects to the winner. A launcher holds one idle
+// connection to the host: it counts as a client, and its end tells that the host has died.
 //
 //   L1 whoever can connect to the socket has a host, unless it is the one that was just lost
 //   L2 a host is only started after a connection was refused
