@@ -38,7 +38,8 @@ describe("observer of calls", () => {
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatchObject({
       level: "info",
-      method: "Retire",
+      method: "keelson.runtime.v1.RuntimeControlPlaneService/Retire",
+      service: "keelson",
       runtimeId: "agent-1",
       durationMs: 12.346,
     });
@@ -49,6 +50,7 @@ describe("observer of calls", () => {
     const observer = makeCallObserver(makeMetrics(), logger);
     observer.rpcFinished({ ...CALL, method: "GetRuntime", changesState: false });
     observer.rpcFinished({ ...CALL, method: "Ingest" });
+    observer.rpcFinished({ ...CALL, service: "grpc.health.v1.Health", method: "Check" });
     expect(lines).toEqual([]);
   });
 

@@ -30,6 +30,8 @@ export interface CallObserver {
 
 const MS_PER_SECOND = 1000;
 
+/** Health checks and reflection. */
+const STANDARD_SERVICE = /^grpc\./;
 /** Calls made for every input or every few seconds by every executor. */
 const FREQUENT_METHODS: ReadonlySet<string> = new Set([
   "Ingest",
@@ -43,15 +45,30 @@ const FREQUENT_METHODS: ReadonlySet<string> = new Set([
   "CompleteRun",
 ]);
 
+/** Whether a call is worth a line of its own. */
+function isNotable({ service, method, changesState }: CallFacts): boolean {
+  return changesState && !STANDARD_SERVICE.test(service) && !FREQUENT_METHODS.has(method);
+}
+
+/** The fields of a line; what a call does not have is left out. */
+function fieldsOf(call: CallFacts): Readonly<Record<string, string | number>> {
+  const { code, reason, namespace, runtimeId, revision, traceParent } = call;
+  const fields = Object.entries({ reason, namespace, runtimeId, revision, traceParent });
+  return {
+    method: `${call.service}/${call.method}`,
+    code,
+    durationMs: Math.round(call.durationMs * 1000) / 1000,
+    ...Object.fromEntries(fields.filter(([, value]) => value !== "")),
+  };
+}
+
 /** Makes the observer of all calls. */
 export function makeCallObserver(metrics: Metrics, logger: Logger): CallObserver {
   function write(call: CallFacts): void {
-    const { bug, changesState, durationMs, ...facts } = call;
-    const rounded = { ...facts, durationMs: Math.round(durationMs * 1000) / 1000 };
-    if (bug !== undefined) logger.error({ ...rounded, err: bug }, "call failed inside");
-    else if (changesState && !FREQUENT_METHODS.has(call.method)) {
-      logger.info(rounded, "call answered");
-    } else logger.debug(rounded, "call answered");
+    if (call.bug !== undefined) {
+      logger.error({ ...fieldsOf(call), err: call.bug }, "call failed inside");
+    } else if (isNotable(call)) logger.info(fieldsOf(call), "call answered");
+    else if (logger.isLevelEnabled("debug")) logger.debug(fieldsOf(call), "call answered");
   }
 
   return {
@@ -66,7 +83,7 @@ export function makeCallObserver(metrics: Metrics, logger: Logger): CallObserver
     },
     turnedAway: (service, method, code, reason) => {
       metrics.rpcs.inc({ method: `${service}/${method}`, code, reason });
-      logger.debug({ service, method, code, reason }, "call turned away");
+      logger.debug({ method: `${service}/${method}`, code, reason }, "call turned away");
     },
   };
 }

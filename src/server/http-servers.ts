@@ -9,6 +9,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import {
+  constants,
   createServer as createHttp2Server,
   type Http2Server,
   type ServerHttp2Session,
@@ -33,6 +34,7 @@ export interface SocketServer {
   readonly drain: () => void;
 }
 
+const NO_ERROR = constants.NGHTTP2_NO_ERROR;
 const HEADER_BYTES_MAX = 32 * 1024;
 /** A whole request, body included, must be here by then; an answer may take any time. */
 const REQUEST_TIMEOUT_MS = 120_000;
@@ -40,6 +42,9 @@ const STREAM_WINDOW_BYTES = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
 const SESSION_MEMORY_MIB = 64;
 const FAREWELL_MS = 1_000;
+/** How long calls may still arrive on a connection that was told of the end. */
+const LATE_CALLS_MS = 100;
+const STREAM_ID_MAX = 2 ** 31 - 1;
 
 const STATUS_BY_CODE: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
@@ -162,7 +167,11 @@ export function makeHttp2SocketServer(options: HttpServerOptions): SocketServer 
     },
     drain: () => {
       draining = true;
-      for (const session of sessions) session.close();
+      // First only the word to open nothing new, so that calls under way to here still arrive.
+      for (const session of sessions) session.goaway(NO_ERROR, STREAM_ID_MAX);
+      setTimeout(() => {
+        for (const session of sessions) session.close();
+      }, LATE_CALLS_MS);
     },
   };
 }

@@ -15,7 +15,9 @@ export async function connectRaw(port: number, bytes: string | Buffer): Promise<
   const chunks: Buffer[] = [];
   socket.on("data", (chunk: Buffer) => chunks.push(chunk));
   socket.on("error", () => socket.destroy());
-  const closed = once(socket, "close").then(() => Buffer.concat(chunks).toString("latin1"));
+  const closed = new Promise<string>((resolve) => {
+    socket.once("close", () => resolve(Buffer.concat(chunks).toString("latin1")));
+  });
   await once(socket, "connect");
   if (bytes.length > 0) socket.write(bytes);
   return { socket, closed };
