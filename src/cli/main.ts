@@ -4,6 +4,7 @@ import { EXIT_CODES } from "../server/exit-codes.ts";
 import { SERVER_VERSION } from "../server/version.ts";
 import { makeDevCommand } from "./dev.ts";
 import { makeDoctorCommand } from "./doctor.ts";
+import { makeRuntimeCommand } from "./runtime/runtime.ts";
 import { makeServeCommand } from "./serve.ts";
 import { makeWorkerCommand } from "./worker/worker.ts";
 
@@ -23,6 +24,7 @@ for (const command of [
   makeDevCommand(),
   makeServeCommand(),
   makeDoctorCommand(),
+  makeRuntimeCommand(),
   makeWorkerCommand(),
 ]) {
   program.addCommand(inherit(command));

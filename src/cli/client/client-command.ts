@@ -12,7 +12,7 @@ import {
   openConnection,
 } from "./connection.ts";
 import { CLIENT_EXIT_CODES, type ClientExitCode, exitCodeOfStatus } from "./exit-codes.ts";
-import { failureJson, failureLines, failureOf } from "./failure.ts";
+import { failureJson, failureOf, failureText } from "./failure.ts";
 import { parseSpan } from "./format.ts";
 import { makeOutput, type Output, type OutputFormat } from "./output.ts";
 
@@ -131,8 +131,7 @@ function report(error: unknown, address: string, output: Output): ClientExitCode
     return error.exitCode;
   }
   const failure = failureOf(error);
-  if (output.isJson) output.note(failureJson(failure));
-  else for (const line of failureLines(failure, address)) output.note(line);
+  output.note(output.isJson ? failureJson(failure) : failureText(failure, address));
   return exitCodeOfStatus(failure.code);
 }
 

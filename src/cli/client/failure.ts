@@ -8,10 +8,11 @@ import {
   ErrorInfoSchema,
   RetryInfoSchema,
 } from "../../../gen/google/rpc/error_details_pb.ts";
-import { ErrorReasonSchema } from "../../../gen/keelson/errors/v1/errors_pb.ts";
+import { ErrorReason } from "../../../gen/keelson/errors/v1/errors_pb.ts";
 import type { IngestError } from "../../../gen/keelson/runtime/v1/messages_pb.ts";
 import { durationFromProto } from "../../rpc/codec/time.ts";
-import { formatSpan, printable } from "./format.ts";
+import { enumWord, formatSpan, printable } from "./format.ts";
+import { renderFacts } from "./table.ts";
 
 /** One field that is wrong. */
 export interface FailedField {
@@ -91,7 +92,7 @@ export function failureOfItem(error: IngestError): Failure {
   const code = Object.values(Code).find((known) => known === error.code);
   return {
     code: typeof code === "number" ? code : Code.Unknown,
-    reason: ErrorReasonSchema.value[error.reason]?.localName ?? "",
+    reason: enumWord(ErrorReason, error.reason).toUpperCase(),
     message: error.message,
     metadata: error.metadata,
     fields: error.violations.map(({ field, description }) => ({ field, description })),
@@ -123,31 +124,38 @@ function nextStep(failure: Failure, address: string): string | undefined {
   return step?.replaceAll(/<(\w+)>/g, (whole, name: string) => failure.metadata[name] ?? whole);
 }
 
-/** The failure in lines for people. */
-export function failureLines(failure: Failure, address: string): readonly string[] {
+/** The name of a status code as the protocols write it, such as `not_found`. */
+export function statusName(code: Code): string {
+  return (Code[code] ?? `code ${code}`).replaceAll(/(?<=[a-z])[A-Z]/g, "_$&").toLowerCase();
+}
+
+/** The failure for people, in lines. */
+export function failureText(failure: Failure, address: string): string {
+  const { reason, code, retryAfterMs } = failure;
   const message = isUnreachable(failure)
     ? `No server answers at ${address} (${failure.message})`
     : failure.message;
-  const lines = [`error: ${printable(message)}`];
-  const isKnown = failure.reason !== "";
-  lines.push(`  reason  ${isKnown ? failure.reason : Code[failure.code]}`);
-  for (const [name, value] of Object.entries(failure.metadata)) {
-    lines.push(`  ${name}  ${printable(value)}`);
-  }
-  for (const { field, description } of failure.fields) {
-    lines.push(`  field   ${printable(field)}: ${printable(description)}`);
-  }
-  if (failure.retryAfterMs !== undefined) {
-    lines.push(`  retry   after ${formatSpan(failure.retryAfterMs)}`);
-  }
   const next = nextStep(failure, address);
-  if (next !== undefined) lines.push(`  next    ${printable(next)}`);
-  return lines;
+  const facts = renderFacts(
+    [
+      ["  reason", reason === "" ? statusName(code) : reason],
+      ...Object.entries(failure.metadata).map(
+        ([name, value]) => [`  ${printable(name)}`, printable(value)] as const,
+      ),
+      ...failure.fields.map(
+        ({ field, description }) => [`  ${printable(field)}`, printable(description)] as const,
+      ),
+      ["  retry", retryAfterMs === undefined ? undefined : `after ${formatSpan(retryAfterMs)}`],
+      ["  next", next === undefined ? undefined : printable(next)],
+    ],
+    (text) => text,
+  );
+  return `error: ${printable(message)}\n${facts.trimEnd()}`;
 }
 
 /** The failure as one JSON line, for scripts. */
 export function failureJson(failure: Failure): string {
   const { code, retryAfterMs, ...rest } = failure;
   const retry = retryAfterMs === undefined ? {} : { retryAfterMs };
-  return JSON.stringify({ error: { code: Code[code], ...rest, ...retry } });
+  return JSON.stringify({ error: { code: statusName(code), ...rest, ...retry } });
 }

@@ -1,5 +1,4 @@
 /** Times, spans, enum values and foreign text as people read them, and spans as people write them. */
-import type { DescEnum } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { timestampFromProto } from "../../rpc/codec/time.ts";
 
@@ -62,24 +61,30 @@ export function formatTimeAndAge(time: Timestamp | undefined): string {
   return `${formatTime(time)} (${age === "now" ? age : `${age} ago`})`;
 }
 
+/** A generated enum: names to numbers. */
+export type EnumNames<Value extends number> = Readonly<Record<string, Value>>;
+
 /** The word for a value of an enum, such as `idle`; a dash for the zero. */
-export function enumWord(schema: DescEnum, value: number): string {
+export function enumWord(names: EnumNames<number>, value: number): string {
   if (value === 0) return "-";
-  return schema.value[value]?.localName.toLowerCase() ?? `unknown(${value})`;
+  const found = Object.entries(names).find(([, number]) => number === value);
+  return found?.[0].toLowerCase() ?? `unknown(${value})`;
 }
 
 /** All words of an enum, for help texts. */
-export function enumWords(schema: DescEnum): readonly string[] {
-  return schema.values
-    .filter(({ number }) => number !== 0)
-    .map(({ localName }) => localName.toLowerCase());
+export function enumWords(names: EnumNames<number>): readonly string[] {
+  return Object.keys(names)
+    .filter((name) => names[name] !== 0)
+    .map((name) => name.toLowerCase());
 }
 
 /** The value for a word of an enum, in any case, with `-` or `_`; undefined when there is none. */
-export function enumValue(schema: DescEnum, word: string): number | undefined {
-  const wanted = word.toUpperCase().replaceAll("-", "_");
-  return schema.values.find(({ number, localName }) => number !== 0 && localName === wanted)
-    ?.number;
+export function enumValue<Value extends number>(
+  names: EnumNames<Value>,
+  word: string,
+): Value | undefined {
+  const value = names[word.toUpperCase().replaceAll("-", "_")];
+  return value === 0 ? undefined : value;
 }
 
 const SHORT_ESCAPES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };

@@ -3,18 +3,17 @@
  * leases. When the server says that the incarnation is dead, its commands are ended without a report
  * and the next life begins.
  */
-import { Code } from "@connectrpc/connect";
 import { randomUUID } from "node:crypto";
 import {
   type ExecutorControl,
   type LeaseLost,
-  LeaseLossReasonSchema,
+  LeaseLossReason,
   type RunAssignment,
 } from "../../../gen/keelson/executor/v1/messages_pb.ts";
 import type { RenewLeasesResponse } from "../../../gen/keelson/executor/v1/service_pb.ts";
 import { durationFromProto, durationToProto } from "../../rpc/codec/time.ts";
 import type { Connection } from "../client/connection.ts";
-import type { Failure } from "../client/failure.ts";
+import { type Failure, statusName } from "../client/failure.ts";
 import { enumWord } from "../client/format.ts";
 import { type AttachmentEnd, type AttachMessage, stayAttached } from "./attachment.ts";
 import { type HeldRun, holdRun, type RunTerms } from "./held-run.ts";
@@ -85,7 +84,7 @@ export function makeIncarnation(options: IncarnationOptions): Incarnation {
   }
 
   function takeLoss(loss: LeaseLost): void {
-    held.get(loss.runId)?.lose(`lease ${enumWord(LeaseLossReasonSchema, loss.reason)}`);
+    held.get(loss.runId)?.lose(`lease ${enumWord(LeaseLossReason, loss.reason)}`);
   }
 
   function takeControl({ runId, control }: ExecutorControl): void {
@@ -144,7 +143,7 @@ export function makeIncarnation(options: IncarnationOptions): Incarnation {
   }
 
   function sayTrouble(failure: Failure): void {
-    const reason = failure.reason || Code[failure.code];
+    const reason = failure.reason || statusName(failure.code);
     log.say(`not attached to ${connection.address}, trying again (${reason}: ${failure.message})`);
   }
 

@@ -5,7 +5,7 @@
 import { Code } from "@connectrpc/connect";
 import type { RunAssignment } from "../../../gen/keelson/executor/v1/messages_pb.ts";
 import type { Connection } from "../client/connection.ts";
-import { type Failure, failureOf, isPassing } from "../client/failure.ts";
+import { type Failure, failureOf, isPassing, statusName } from "../client/failure.ts";
 import { untilAnswered } from "../client/repeat.ts";
 import { type ReportedOutcome, storable } from "./run-result.ts";
 
@@ -103,7 +103,7 @@ export async function reportRun(
       return { type: "reported", verdict };
     } catch (error) {
       const failure = failureOf(error);
-      const reason = failure.reason || Code[failure.code];
+      const reason = failure.reason || statusName(failure.code);
       if (LOST_REASONS.has(failure.reason)) return { type: "lost", reason };
       const next = mayBeRepeated(failure) ? undefined : weaker(verdict, failure);
       if (next === undefined) return { type: "given_up", reason };

@@ -2,9 +2,8 @@
  * The worker: one incarnation after the other until it is told to stop; then it takes no more work,
  * lets commands finish for a while, hands the rest back and gives its leases back.
  */
-import { Code } from "@connectrpc/connect";
 import type { Connection } from "../client/connection.ts";
-import { failureOf } from "../client/failure.ts";
+import { failureOf, statusName } from "../client/failure.ts";
 import { pause, untilAnswered } from "../client/repeat.ts";
 import {
   type ExecutorTerms,
@@ -81,7 +80,9 @@ export function makeSidecar(options: SidecarOptions): Sidecar {
       );
     } catch (error) {
       const failure = failureOf(error);
-      log.say(`not detached (${failure.reason || Code[failure.code]}); the leases will lapse`);
+      log.say(
+        `not detached (${failure.reason || statusName(failure.code)}); the leases will lapse`,
+      );
     }
   }
 
