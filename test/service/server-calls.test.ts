@@ -67,6 +67,12 @@ function postJson(server: ObservedServer, body: string, headers: Record<string, 
   });
 }
 
+/** The next message of a stream; undefined when it is over. */
+async function nextOf<Message>(stream: AsyncIterator<Message>): Promise<Message | undefined> {
+  const step: IteratorResult<Message, unknown> = await stream.next();
+  return step.done ? undefined : step.value;
+}
+
 /** The value of a gauge, asked on a connection of its own. */
 async function gaugeOf(server: ObservedServer, name: string): Promise<number> {
   const headers = { connection: "close" };
@@ -158,7 +164,7 @@ describe("a server that drains", () => {
     });
     const inputId = outcome.case === "accepted" ? outcome.value.inputId : "";
     const watch = runtimes.watchRuntime({ runtimeId: "agent-1" })[Symbol.asyncIterator]();
-    expect((await watch.next()).value?.message.case).toBe("bookmark");
+    expect((await nextOf(watch))?.message.case).toBe("bookmark");
     const waiting = runtimes.awaitInput({
       runtimeId: "agent-1",
       target: { case: "inputId", value: inputId },
@@ -168,13 +174,13 @@ describe("a server that drains", () => {
     const stopped = server.stop();
     const { completion } = await waiting;
     expect(completion?.outcome.case).toBe("pending");
-    const last = (await watch.next()).value?.message;
+    const last = (await nextOf(watch))?.message;
     expect(last?.case).toBe("end");
     expect(last?.case === "end" ? last.value.reason : undefined).toBe(
       WatchEndReason.SERVER_DRAINING,
     );
     expect(last?.case === "end" ? last.value.resumeAfter?.revision : 0n).toBe(1n);
-    expect((await watch.next()).done).toBe(true);
+    expect(await nextOf(watch)).toBeUndefined();
     await stopped;
     expect(server.logLines.join("")).not.toContain("calls in flight are cut");
   });
