@@ -1,7 +1,7 @@
 /**
  * The one place where a call ends: maps what was thrown to an error on the wire and reports the call
- * once, with its code, its reason and its duration. A caller that is gone, or whose deadline passed,
- * is answered at once, whatever the handler still waits for.
+ * once, with its code, its reason and its duration. A call whose deadline passed is answered at once,
+ * whatever its handler still waits for.
  */
 import {
   Code,
@@ -45,13 +45,19 @@ function failureOf(error: unknown): { readonly error: ConnectError; readonly end
   return { error: outgoing, ending: refusal.isBug ? { ...ending, bug: error } : ending };
 }
 
-/** Rejects when the call is cancelled or its deadline passes. */
-function whenAborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    const abort = (): void => reject(abortReasonOf(signal));
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
-  });
+/** Headers in which the protocols say how long the caller waits. */
+const DEADLINE_HEADERS: readonly string[] = ["connect-timeout-ms", "grpc-timeout"];
+
+/** The answer, or an error as soon as the call is cancelled or its deadline passes. */
+function inTime<Answer>(request: AnyRequest, answer: Promise<Answer>): Promise<Answer> {
+  // Most calls have no deadline, and watching a signal costs more than they do.
+  if (!DEADLINE_HEADERS.some((name) => request.header.has(name))) return answer;
+  const { signal } = request;
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(abortReasonOf(signal));
+  if (signal.aborted) abort();
+  else signal.addEventListener("abort", abort);
+  return Promise.race([answer, promise]).finally(() => signal.removeEventListener("abort", abort));
 }
 
 /** Makes the interceptor of all services; it must be the outermost one. */
@@ -115,7 +121,7 @@ export function makeCallInterceptor(observer: RpcObserver): Interceptor {
     const startedMs = performance.now();
     const runtimeId = request.stream ? "" : textMember(request.message, "runtimeId");
     try {
-      const response = await Promise.race([next(request), whenAborted(request.signal)]);
+      const response = await inTime(request, next(request));
       if (request.stream && response.stream) {
         return { ...response, message: watched(request, response, startedMs) };
       }

@@ -1,6 +1,6 @@
 /** Every service of the server on one router: what is served, and how its messages are read. */
 import type { DescService } from "@bufbuild/protobuf";
-import type { ConnectRouter } from "@connectrpc/connect";
+import type { ConnectRouter, ConnectRouterOptions } from "@connectrpc/connect";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
@@ -39,21 +39,50 @@ const SERVICES: readonly DescService[] = [
 /** A level of JSON takes up to three messages, and some levels lie around it. */
 const MESSAGE_DEPTH_MAX = 3 * (JSON_DEPTH_MAX + 2) + 20;
 
-/** Registers all services. */
-export function registerRoutes(router: ConnectRouter, options: RouteOptions): void {
+function callOptionsOf(observer: RpcObserver): Partial<ConnectRouterOptions> {
   const readOptions = { recursionLimit: MESSAGE_DEPTH_MAX };
-  const callOptions = {
-    interceptors: [makeCallInterceptor(options.observer)],
+  return {
+    interceptors: [makeCallInterceptor(observer)],
     jsonOptions: { ...readOptions, ignoreUnknownFields: true },
     binaryOptions: { ...readOptions, readUnknownFields: false },
   };
+}
+
+function registerStandardServices(
+  router: ConnectRouter,
+  health: RouteOptions["health"],
+  callOptions: Partial<ConnectRouterOptions>,
+): void {
   const services = SERVICES.map((service) => service.typeName);
   const reflection = makeReflectionServices(SERVICES);
   router
-    .service(RuntimeControlPlaneService, makeRuntimeService(options.runtime), callOptions)
-    .service(ExecutorService, makeExecutorService(options.executor), callOptions)
-    .service(AdminService, makeAdminService(options.admin), callOptions)
-    .service(Health, makeHealthService({ ...options.health, services }), callOptions)
+    .service(Health, makeHealthService({ ...health, services }), callOptions)
     .service(ServerReflection, reflection.v1, callOptions)
     .service(ServerReflectionAlpha, reflection.v1alpha, callOptions);
+}
+
+/** Registers all services. */
+export function registerRoutes(router: ConnectRouter, options: RouteOptions): void {
+  const callOptions = callOptionsOf(options.observer);
+  registerStandardServices(router, options.health, callOptions);
+  router
+    .service(RuntimeControlPlaneService, makeRuntimeService(options.runtime), callOptions)
+    .service(ExecutorService, makeExecutorService(options.executor), callOptions)
+    .service(AdminService, makeAdminService(options.admin), callOptions);
+}
+
+/**
+ * Registers what a server can serve before it has its storage: health and reflection. The other
+ * services are known but the gate turns their calls away.
+ */
+export function registerStartingRoutes(
+  router: ConnectRouter,
+  options: Pick<RouteOptions, "health" | "observer">,
+): void {
+  const callOptions = callOptionsOf(options.observer);
+  registerStandardServices(router, options.health, callOptions);
+  router
+    .service(RuntimeControlPlaneService, {}, callOptions)
+    .service(ExecutorService, {}, callOptions)
+    .service(AdminService, {}, callOptions);
 }
