@@ -2,24 +2,16 @@
 // comes first, gives up waiting after a while and asks again with the same key or request id, as any
 // good client does; sometimes a message is delivered twice.
 import type { StreamName } from "../../../src/core/shared/ids.ts";
-import { RefusedError } from "../../../src/core/shared/refusal.ts";
-import { StorageError } from "../../../src/engine/ports.ts";
+import { anyReplica, outcomeOf, type Outcome, pause, type Scene, within } from "./asking.ts";
 import type { LedgerHistory } from "./ledger-history.ts";
 import { envelopeOf, ledgerName, type LedgerReplica } from "./ledger-replica.ts";
 import type { LedgerCommand } from "./ledger-types.ts";
-import type { Tape } from "./tape.ts";
-import type { World } from "./world.ts";
 
 /** What clients live in. */
-export interface LedgerScene {
-  readonly world: World<LedgerReplica>;
-  readonly tape: Tape;
+export interface LedgerScene extends Scene<LedgerReplica> {
   readonly history: LedgerHistory;
   readonly streamIds: readonly string[];
 }
-
-/** `unknown`: no answer, or one that says that it may still happen. */
-type Outcome = "done" | "refused" | "again" | "unknown";
 
 interface Wish {
   readonly wishId: string;
@@ -30,46 +22,7 @@ interface Wish {
   readonly isBare?: boolean;
 }
 
-const PATIENCE_MS = 3000;
-const PAUSE_MS = 40;
-const TRY_AGAIN: ReadonlySet<string> = new Set([
-  "DATABASE_UNAVAILABLE",
-  "CONFLICT",
-  "SERVER_DRAINING",
-  "OVERLOADED",
-]);
 const FOR_GOOD: ReadonlySet<string> = new Set(["LEASE_LOST", "NOT_RUNNABLE"]);
-
-function outcomeOf(error: unknown, scene: Pick<LedgerScene, "history">, what: string): Outcome {
-  if (error instanceof StorageError && error.kind === "unavailable") return "again";
-  if (error instanceof RefusedError) {
-    if (error.refusal.reason === "OUTCOME_UNKNOWN") return "unknown";
-    if (TRY_AGAIN.has(error.refusal.reason)) return "again";
-    if (FOR_GOOD.has(error.refusal.reason)) return "refused";
-  }
-  scene.history.surprises.push(`${what}: ${String(error)}`);
-  return "refused";
-}
-
-function within(scene: LedgerScene, attempt: Promise<Outcome>): Promise<Outcome> {
-  return new Promise((resolve) => {
-    scene.world.clock.after(PATIENCE_MS, () => {
-      resolve("unknown");
-    });
-    void attempt.then(resolve);
-  });
-}
-
-function pause(scene: LedgerScene): Promise<void> {
-  return new Promise((resolve) => {
-    scene.world.clock.after(PAUSE_MS, resolve);
-  });
-}
-
-function anyReplica(scene: LedgerScene): LedgerReplica | undefined {
-  const ready = scene.world.seats().filter((seat) => seat.isReady);
-  return ready[scene.tape.pick(ready.length)]?.replica;
-}
 
 /** Asks one replica once and writes down what it answers, however late. */
 async function ask(scene: LedgerScene, wish: Wish, replica: LedgerReplica): Promise<Outcome> {
@@ -87,7 +40,7 @@ async function ask(scene: LedgerScene, wish: Wish, replica: LedgerReplica): Prom
     history.answers.push({ ...asked, reply, revision, mayBeOld, answeredAt });
     return "done";
   } catch (error) {
-    return outcomeOf(error, scene, `${command.type} ${wishId}`);
+    return outcomeOf(error, FOR_GOOD, history.surprises, `${command.type} ${wishId}`);
   }
 }
 
@@ -123,7 +76,7 @@ export async function readLedger(
     history.reads.push({ streamId, revision, ...sums, askedAt, answeredAt });
     return "done";
   } catch (error) {
-    return outcomeOf(error, scene, `read of ${streamId}`);
+    return outcomeOf(error, FOR_GOOD, history.surprises, `read of ${streamId}`);
   }
 }
 
@@ -200,7 +153,9 @@ export async function listenToLedgers(
       const { revision } = await replica.ledgers.fresh(stream);
       scene.history.hearings.push({ streamId, replicaName, since: revision, heard });
     } catch (error) {
-      if (outcomeOf(error, scene, `listening at ${replicaName}`) === "again") throw error;
+      const { surprises } = scene.history;
+      const outcome = outcomeOf(error, FOR_GOOD, surprises, `listening at ${replicaName}`);
+      if (outcome === "again") throw error;
     }
   }
 }
