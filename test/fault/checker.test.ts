@@ -2,7 +2,7 @@
 // one thing in a history that was made up by hand.
 import { expect, test } from "vitest";
 import { checkHistory } from "./support/checker.ts";
-import type { FinalEvent, HistoryEntry, RecordedHistory } from "./support/history.ts";
+import type { EntryOf, FinalEvent, HistoryEntry, RecordedHistory } from "./support/history.ts";
 import {
   acceptedEntries,
   SOUND_HISTORY,
@@ -37,7 +37,7 @@ function lastEvent(changes: Partial<FinalEvent>): FinalEvent {
   return { ...place, ...nothing, ...changes };
 }
 
-const boundary = {
+const boundary: EntryOf<"boundary"> = {
   type: "boundary",
   ...bob,
   runId: "run-2",
@@ -46,7 +46,7 @@ const boundary = {
   inputIds: ["input-a"],
   commitHash: receipt.commitHash,
   revision: 6,
-} as const;
+};
 
 interface BrokenCase {
   readonly rule: Rule;

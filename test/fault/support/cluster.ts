@@ -1,0 +1,71 @@
+// What a fault case runs on: replicas that share one embedded database on one data directory, and
+// executors, all real processes with their files in one temporary directory.
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type DatabaseChild, databaseIn } from "./database-child.ts";
+import { type ExecutorPlan, type ExecutorProcess, makeExecutor } from "./executor-process.ts";
+import type { HistoryEntry } from "./history.ts";
+import { makeReplica, type Replica } from "./replica-process.ts";
+
+/** What to start. */
+export interface ClusterOptions {
+  readonly replicas: readonly string[];
+  /** Settings of every replica, by variable. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** A running control plane with its executors. */
+export interface Cluster {
+  readonly directory: string;
+  readonly replicas: readonly Replica[];
+  readonly urls: readonly string[];
+  readonly database: DatabaseChild;
+  readonly executors: readonly ExecutorProcess[];
+  /** Starts an executor; it begins with the replica of that place. */
+  readonly startExecutor: (plan: ExecutorPlan, firstReplica?: number) => ExecutorProcess;
+  /** What all executors wrote down. */
+  readonly executorEntries: () => readonly HistoryEntry[];
+  /** Ends everything; the files stay when they are wanted for looking at. */
+  readonly dispose: (keepsFiles: boolean) => Promise<void>;
+}
+
+/** Starts the replicas of a cluster and waits until all are ready. */
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const directory = await mkdtemp(join(tmpdir(), "keelson-fault-"));
+  const dataDirectory = join(directory, "data");
+  const logDirectory = join(directory, "logs");
+  await mkdir(logDirectory);
+  const { environment = {} } = options;
+  const replicas = options.replicas.map((name) => {
+    return makeReplica({ name, dataDirectory, logDirectory, environment });
+  });
+  const executors: ExecutorProcess[] = [];
+  const database = databaseIn(dataDirectory);
+
+  async function dispose(keepsFiles: boolean): Promise<void> {
+    await Promise.all(executors.map((executor) => executor.kill()));
+    await Promise.all(replicas.map((replica) => replica.kill()));
+    await database.kill();
+    if (!keepsFiles) await rm(directory, { recursive: true, force: true });
+  }
+
+  try {
+    await Promise.all(replicas.map((replica) => replica.start()));
+  } catch (error) {
+    await dispose(true);
+    throw error;
+  }
+  const urls = replicas.map((replica) => replica.url());
+  return {
+    ...{ directory, replicas, urls, database, executors, dispose },
+    startExecutor: (plan, firstReplica = 0) => {
+      const inOrder = [...urls.slice(firstReplica), ...urls.slice(0, firstReplica)];
+      const executor = makeExecutor(plan, { urls: inOrder, directory: logDirectory });
+      executors.push(executor);
+      executor.start();
+      return executor;
+    },
+    executorEntries: () => executors.flatMap((executor) => executor.history()),
+  };
+}
