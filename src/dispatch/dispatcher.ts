@@ -266,7 +266,15 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
       if (!unknown.delete(run.runId) || run.acknowledged) continue;
       const { runId, generation } = run;
       const command = { type: "acknowledge_run" as const, runId, generation };
-      await streams.submit(stream, { name: command.type, bytes: 100, retrySafe: true, command });
+      const envelope = { name: command.type, bytes: 100, retrySafe: true, command };
+      try {
+        await streams.submit(stream, envelope);
+      } catch (error) {
+        // The run ended or changed hands meanwhile: it is one of those that are not the caller's.
+        if (!(error instanceof RefusedError) || error.refusal.retryAfterMs !== undefined)
+          throw error;
+        unknown.add(runId);
+      }
     }
     return [...unknown];
   }
