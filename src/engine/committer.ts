@@ -226,7 +226,7 @@ export function makeCommitter(options: CommitterOptions): Committer {
       forgotten: before.forgotten,
     };
     const { marks: commands, events } = decided;
-    return { stored, commands, events, before, after };
+    return { stored, commands, events, before, after, isOwn: true };
   }
 
   /**

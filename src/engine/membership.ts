@@ -1,7 +1,7 @@
 /**
  * This replica among the others: heartbeat, database time, who else lives, and since when
- * everything has been steady (no outage, no pause of our own), which is what lease expiry waits
- * for.
+ * everything has been steady (no outage, no slow answer, no pause of our own, no step of the
+ * database's clock), which is what the expiry of leases waits for.
  */
 import type { TimeMs } from "../core/shared/ids.ts";
 import type { DatabaseTime } from "./database-time.ts";
@@ -12,8 +12,10 @@ import type { Clock, ReplicaRow, ReplicaStore } from "./ports.ts";
 export const HEARTBEAT_MS = 1000;
 const LIVE_MS = 5 * HEARTBEAT_MS;
 const GONE_MS = 60_000;
-/** A timer that fires this late means that the process or the machine stood still. */
+/** Longer without an answered heartbeat: the process, the machine or the database stood still. */
 const PAUSE_MS = 3 * HEARTBEAT_MS;
+/** A database clock this far from where it should be was set, or belongs to another machine. */
+const STEP_MS = 1000;
 
 /** This replica's view of the replica set of servers. */
 export interface Membership {
@@ -51,26 +53,38 @@ export function makeMembership(options: MembershipOptions): Membership {
   const startedAt = clock.nowMs();
   let rows: readonly ReplicaRow[] = [];
   let steadySinceMs = clock.monotonicMs();
+  /** When the last heartbeat was answered. */
   let lastBeatMs = clock.monotonicMs();
+  /** What the database's clock said more than the own monotonic one at the last reading. */
+  let clockOffsetMs: number | undefined;
   let reachable = false;
   let stopped = false;
 
+  /** Whether the database's clock is not where its last reading puts it. */
+  function isStep(databaseMs: TimeMs, askedMs: number, answeredMs: number): boolean {
+    const offsetMs = databaseMs - answeredMs;
+    const formerOffsetMs = clockOffsetMs ?? offsetMs;
+    clockOffsetMs = offsetMs;
+    return Math.abs(offsetMs - formerOffsetMs) - (answeredMs - askedMs) > STEP_MS;
+  }
+
   async function beat(): Promise<void> {
     const askedMs = clock.monotonicMs();
-    if (askedMs - lastBeatMs > PAUSE_MS) steadySinceMs = askedMs;
-    lastBeatMs = askedMs;
     const lowWatermark = options.lowWatermark();
     const row = { replicaId, address, version, startedAt, lowWatermark };
     const databaseMs = await replicas.heartbeat(row);
     const answeredMs = clock.monotonicMs();
+    // Before the time is corrected: whoever sees the step must see the disturbance, too.
+    if (isStep(databaseMs, askedMs, answeredMs)) steadySinceMs = answeredMs;
     time.synchronize(databaseMs, askedMs, answeredMs);
     rows = await replicas.list();
     for (const other of rows) {
       if (databaseMs - other.heartbeatAt > GONE_MS) await replicas.remove(other.replicaId);
     }
-    if (!reachable) steadySinceMs = clock.monotonicMs();
+    const nowMs = clock.monotonicMs();
+    if (!reachable || nowMs - lastBeatMs > PAUSE_MS) steadySinceMs = nowMs;
     reachable = true;
-    lastBeatMs = clock.monotonicMs();
+    lastBeatMs = nowMs;
   }
 
   async function tick(): Promise<void> {
@@ -103,7 +117,10 @@ export function makeMembership(options: MembershipOptions): Membership {
     hasOthers: () => live().length > 1,
     live,
     rows: () => rows,
-    steadyForMs: () => (reachable ? clock.monotonicMs() - steadySinceMs : 0),
+    steadyForMs: () => {
+      const nowMs = clock.monotonicMs();
+      return reachable && nowMs - lastBeatMs <= PAUSE_MS ? nowMs - steadySinceMs : 0;
+    },
     isReachable: () => reachable,
   };
 }

@@ -50,6 +50,8 @@ export interface FoldedCommit<State, Event> {
   readonly events: readonly Event[];
   readonly before: StreamFold<State>;
   readonly after: StreamFold<State>;
+  /** True when this process committed it, false when it was read from the journal. */
+  readonly isOwn: boolean;
 }
 
 /** The fold of a stream without commits. */
@@ -183,7 +185,7 @@ export function foldCommit<State, Command, Event, Reply>(
     ...foldRequests(fold, decoded.commands, stored.revision, stored.at),
     forgotten: fold.forgotten,
   };
-  return { stored, commands: decoded.commands, events, before: fold, after };
+  return { stored, commands: decoded.commands, events, before: fold, after, isOwn: false };
 }
 
 /** The fold without facts whose records are durable; their keys go into the filter. */
