@@ -25,9 +25,12 @@ function prepared(input: Input, defaults: InputDefaults = DEFAULTS): PreparedInp
   return inputFromProto(makeFieldCheck("input."), input, defaults);
 }
 
-function refusal(input: MessageInitShape<typeof InputSchema>): RefusedError["refusal"] {
+function refusal(
+  input: MessageInitShape<typeof InputSchema>,
+  defaults: InputDefaults = DEFAULTS,
+): RefusedError["refusal"] {
   try {
-    prepared(create(InputSchema, input));
+    prepared(create(InputSchema, input), defaults);
   } catch (error) {
     if (error instanceof RefusedError) return error.refusal;
   }
@@ -170,15 +173,11 @@ test("the size is that of the canonical input", () => {
 });
 
 test("an input over the limit is refused with both numbers", () => {
-  const input = create(InputSchema, { kind: { case: "prompt", value: { text: "x".repeat(500) } } });
-  expect(() => prepared(input, { ...DEFAULTS, payloadBytesMax: 400 })).toThrow(
-    expect.objectContaining({
-      refusal: expect.objectContaining({
-        reason: "PAYLOAD_TOO_LARGE",
-        metadata: expect.objectContaining({ limitBytes: "400" }),
-      }),
-    }),
-  );
+  const input = { kind: { case: "prompt", value: { text: "x".repeat(500) } } } as const;
+  const { reason, metadata } = refusal(input, { ...DEFAULTS, payloadBytesMax: 400 });
+  expect(reason).toBe("PAYLOAD_TOO_LARGE");
+  expect(metadata["limitBytes"]).toBe("400");
+  expect(Number(metadata["actualBytes"])).toBeGreaterThan(600);
 });
 
 test("everything that is wrong is told at once, with its path", () => {
