@@ -24,6 +24,7 @@ import {
 import { type Refusal, RefusedError } from "../core/shared/refusal.ts";
 import { connectErrorOf, wireRefusalOf } from "./errors.ts";
 import { codeName } from "./interceptor.ts";
+import { sendAtOnce, shortExchangeOf, shortRequestOf } from "./short-exchange.ts";
 
 /** A request as either of Node's servers hands it over. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -80,6 +81,13 @@ async function* whileThereIsRoom(
   }
 }
 
+/** Counts bytes as held until the call is over. */
+function holdBytes(bytes: number, response: NodeResponse, budget: InFlightBudget): void {
+  const ending: EventEmitter = response;
+  budget.take(bytes);
+  ending.once("close", () => budget.release(bytes));
+}
+
 /**
  * The body of a call with its bytes accounted for: a message is held until its call is answered; a
  * stream of messages is read only while there is room, because its bytes come and go with each one.
@@ -126,6 +134,17 @@ function answerBadRequest(response: NodeResponse): void {
   body.end('{"code":"invalid_argument","message":"The head of the request cannot be read"}');
 }
 
+/** Ends an answer that cannot be completed; one that is on its way is cut, so that it shows. */
+function breakOff(response: NodeResponse): void {
+  const body: Writable = response;
+  if (response.headersSent) {
+    body.destroy();
+    return;
+  }
+  response.statusCode = 500;
+  body.end();
+}
+
 /** Makes the handler of all calls. */
 export function makeRpcHandler(options: RpcHandlerOptions): NodeRequestHandler {
   const { budget, messageBytesMax, shutdownSignal } = options;
@@ -144,19 +163,29 @@ export function makeRpcHandler(options: RpcHandlerOptions): NodeRequestHandler {
     request: NodeRequest,
     response: NodeResponse,
   ): Promise<void> {
-    let universalRequest: UniversalServerRequest;
+    const isUnary = handler.method.methodKind === "unary";
+    const short = isUnary ? shortExchangeOf(request, response) : undefined;
+    let incoming: UniversalServerRequest;
     try {
-      universalRequest = universalRequestFromNodeRequest(request, response, undefined, undefined);
+      incoming = short
+        ? shortRequestOf(short)
+        : universalRequestFromNodeRequest(request, response, undefined, undefined);
     } catch {
       // Only a missing or impossible host gets here.
       answerBadRequest(response);
       return;
     }
-    const body = universalRequest.body as AsyncIterable<Uint8Array>;
-    const accounted = { ...universalRequest, body: accountedBody(handler, body, response, budget) };
     try {
-      await universalResponseToNodeResponse(await handler(accounted), response);
+      if (short) {
+        holdBytes(short.bodyBytes, response, budget);
+        await sendAtOnce(await handler(incoming), short.response);
+        return;
+      }
+      const given = incoming.body as AsyncIterable<Uint8Array>;
+      const body = accountedBody(handler, given, response, budget);
+      await universalResponseToNodeResponse(await handler({ ...incoming, body }), response);
     } catch (error) {
+      breakOff(response);
       if (ConnectError.from(error).code === Code.Aborted) return;
       options.onBroken(`${handler.service.typeName}/${handler.method.name}`, error);
     }

@@ -15,6 +15,7 @@ import {
   RuntimeControlPlaneService,
   WatchEndReason,
 } from "../../gen/keelson/runtime/v1/service_pb.ts";
+import { SERVER_VERSION } from "../../src/server/version.ts";
 import { connectRaw } from "./support/raw-connection.ts";
 import {
   type ObservedServer,
@@ -131,6 +132,83 @@ describe("one port for every protocol", () => {
     );
     expect(await closed).toMatch(/^HTTP\/1\.1 400 /);
     await ingestTo(server);
+  });
+});
+
+describe("calls of any size and pace", () => {
+  const prefix = '{"runtimeId":"agent-1","ensure":true,"input":{"prompt":{"text":"';
+  const suffix = '"}}}';
+
+  it.each([
+    ["a small body in pieces", 100, 4],
+    ["a body just over what goes the short way", 64 * 1024, 3],
+    ["a large body", 900 * 1024, 50],
+  ])("takes %s", async (_what, textBytes, pieces) => {
+    const server = await startServing();
+    const body = `${prefix}${"x".repeat(textBytes)}${suffix}`;
+    const { socket, closed } = await connectRaw(
+      Number(new URL(server.url).port),
+      `POST ${INGEST_PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n` +
+        `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`,
+    );
+    const pieceBytes = Math.ceil(body.length / pieces);
+    for (let start = 0; start < body.length; start += pieceBytes) {
+      socket.write(body.slice(start, start + pieceBytes));
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+    }
+    const answer = await closed;
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(answer).toContain('"accepted"');
+  });
+
+  it("takes a body without a length, and text of every alphabet", async () => {
+    const server = await startServing();
+    const text = "żółć 漢字 🙂";
+    const answer = await fetch(`${server.url}${INGEST_PATH}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: new Blob([`${prefix}${text}${suffix}`]).stream(),
+      duplex: "half",
+    });
+    expect(answer.status).toBe(200);
+    const { runtimes } = connectTo(server);
+    const { inputs } = await runtimes.listInputs({ runtimeId: "agent-1" });
+    const target = { case: "inputId" as const, value: inputs[0]?.inputId ?? "" };
+    const request = { runtimeId: "agent-1", target, includePayload: true };
+    const { input } = await runtimes.getInput(request);
+    const kind = input?.input?.kind;
+    expect(kind?.case === "prompt" ? kind.value.text : "").toBe(text);
+  });
+
+  it("answers reads by GET, as the contract allows", async () => {
+    const server = await startServing();
+    const query = new URLSearchParams({ connect: "v1", encoding: "json", message: "{}" });
+    const path = "/keelson.admin.v1.AdminService/GetServerInfo";
+    const answer = await fetch(`${server.url}${path}?${query.toString()}`);
+    expect(await answer.json()).toMatchObject({ version: SERVER_VERSION });
+  });
+
+  it("forgets a caller that breaks off, within its body or while it waits", async () => {
+    const server = await startServing();
+    const port = Number(new URL(server.url).port);
+    const { outcome } = await ingestTo(server);
+    const inputId = outcome.case === "accepted" ? outcome.value.inputId : "";
+    const body = JSON.stringify({ runtimeId: "agent-1", inputId });
+    const head = `POST ${INGEST_PATH.replace("Ingest", "AwaitInput")} HTTP/1.1\r\nHost: x\r\n`;
+    const fields = `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+    const within = await connectRaw(port, `${head}${fields}{"run`);
+    const waiting = await connectRaw(port, `${head}${fields}${body}`);
+    await expect.poll(() => gaugeOf(server, "connections")).toBeGreaterThanOrEqual(3);
+    within.socket.resetAndDestroy();
+    waiting.socket.resetAndDestroy();
+    await expect.poll(() => gaugeOf(server, "in_flight_request_bytes")).toBe(0);
+    const canceled = '/AwaitInput",code="canceled",reason="CANCELLED"} 1';
+    await expect
+      .poll(async () => (await fetch(`${server.url}/metrics`)).text())
+      .toContain(canceled);
+    expect(server.logLines.join("")).not.toContain("failed inside");
   });
 });
 
