@@ -34,7 +34,7 @@ export interface Failure {
 
 /** What to do next, by reason. `<name>` is filled in from the metadata of the error. */
 const NEXT_STEPS: Readonly<Record<string, string>> = {
-  RUNTIME_NOT_REGISTERED: "create it with `keelson runtime ensure <runtimeId>`",
+  RUNTIME_NOT_REGISTERED: "create it with `keelson runtime ensure <runtimeId>`, or ingest with --ensure",
   INPUT_NOT_FOUND: "list what there is with `keelson runtime inputs <runtimeId>`",
   STREAM_NOT_FOUND: "check the name and --namespace",
   PAGE_TOKEN_INVALID: "start again at the first page, without --page-token",
@@ -126,7 +126,7 @@ function nextStep(failure: Failure, address: string): string | undefined {
 
 /** The name of a status code as the protocols write it, such as `not_found`. */
 export function statusName(code: Code): string {
-  return (Code[code] ?? `code ${code}`).replaceAll(/(?<=[a-z])[A-Z]/g, "_$&").toLowerCase();
+  return Code[code].replaceAll(/(?<=[a-z])[A-Z]/g, "_$&").toLowerCase();
 }
 
 /** The failure for people, in lines. */

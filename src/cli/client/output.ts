@@ -28,14 +28,22 @@ export interface Output {
   readonly jsonLine: <Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>) => void;
   /** Says something beside the result. */
   readonly note: (text: string) => void;
+  /** Says names and values beside the result. */
+  readonly noteFacts: (facts: readonly (readonly [string, Cell | undefined])[]) => void;
+  /** Says a table beside the result. */
+  readonly noteTable: <Row>(columns: readonly Column<Row>[], rows: readonly Row[]) => void;
   /** Shows how far something is, in place; nothing where nobody watches. */
   readonly progress: (text: string) => void;
   /** Ends the line that shows the progress. */
   readonly progressDone: () => void;
-  readonly paint: Paint;
 }
 
 const JSON_OPTIONS = { alwaysEmitImplicit: true };
+
+/** Colours only where the stream is a terminal and nobody said NO_COLOR. */
+function paintFor(stream: NodeJS.WriteStream): Paint {
+  return (text, colour) => styleText(colour, text, { stream });
+}
 
 /** Makes the output of a command. */
 export function makeOutput(format: OutputFormat): Output {
@@ -51,18 +59,19 @@ export function makeOutput(format: OutputFormat): Output {
     progressWidth = 0;
   }
 
-  // Colours only where stdout is a terminal and nobody said NO_COLOR.
-  const paint: Paint = (text, colour) => styleText(colour, text, { stream: process.stdout });
+  function say(text: string): void {
+    progressDone();
+    process.stderr.write(text);
+  }
 
   return {
     isJson: format === "json",
-    paint,
     progressDone,
     table: (columns, rows, whenEmpty) => {
-      if (rows.length === 0) process.stderr.write(`${whenEmpty}\n`);
-      else write(renderTable(columns, rows, paint));
+      if (rows.length === 0) say(`${whenEmpty}\n`);
+      else write(renderTable(columns, rows, paintFor(process.stdout)));
     },
-    facts: (facts) => write(renderFacts(facts, paint)),
+    facts: (facts) => write(renderFacts(facts, paintFor(process.stdout))),
     line: (text) => write(`${text}\n`),
     json: (schema, message) => {
       write(`${JSON.stringify(toJson(schema, message, JSON_OPTIONS), undefined, 2)}\n`);
@@ -70,10 +79,9 @@ export function makeOutput(format: OutputFormat): Output {
     jsonLine: (schema, message) => {
       write(`${JSON.stringify(toJson(schema, message, JSON_OPTIONS))}\n`);
     },
-    note: (text) => {
-      progressDone();
-      process.stderr.write(`${text}\n`);
-    },
+    note: (text) => say(`${text}\n`),
+    noteFacts: (facts) => say(renderFacts(facts, paintFor(process.stderr))),
+    noteTable: (columns, rows) => say(renderTable(columns, rows, paintFor(process.stderr))),
     progress: (text) => {
       if (!process.stderr.isTTY) return;
       const width = stripVTControlCharacters(text).length;

@@ -1,12 +1,13 @@
 /** Readers of option values that several commands share: words of enums, labels, positions, JSON. */
+import { fromJsonString } from "@bufbuild/protobuf";
+import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { InvalidArgumentError } from "commander";
-import type { Json } from "../../core/shared/json.ts";
 import { type EnumNames, enumValue, enumWords } from "./format.ts";
 
 /** A reader of words of an enum, separated by commas or given again and again. */
-export function enumsOption<Value extends number>(
-  names: EnumNames<Value>,
-): (text: string, before: readonly Value[] | undefined) => readonly Value[] {
+export function enumsOption<Wire extends number>(
+  names: EnumNames<Wire>,
+): (text: string, before: readonly Wire[] | undefined) => readonly Wire[] {
   return (text, before = []) => {
     const values = text.split(",").map((word) => {
       const value = enumValue(names, word.trim());
@@ -28,10 +29,9 @@ export function labelOption(
 }
 
 /** Reads JSON. */
-export function jsonOption(text: string): Json {
+export function jsonOption(text: string): Value {
   try {
-    const json: Json = JSON.parse(text);
-    return json;
+    return fromJsonString(ValueSchema, text);
   } catch {
     throw new InvalidArgumentError("It must be JSON; a text needs quotes of its own.");
   }

@@ -1,9 +1,8 @@
 /** `keelson runtime publish`: keeps an event of the caller's in the history of a runtime. */
+import type { Value } from "@bufbuild/protobuf/wkt";
 import { randomUUID } from "node:crypto";
 import type { Command } from "commander";
 import { PublishEventResponseSchema } from "../../../gen/keelson/runtime/v1/service_pb.ts";
-import type { Json } from "../../core/shared/json.ts";
-import { jsonToProto } from "../../rpc/codec/json-value.ts";
 import {
   type ClientFlags,
   examples,
@@ -14,7 +13,7 @@ import { jsonOption } from "../client/value-options.ts";
 
 /** What the options say. */
 interface PublishFlags extends ClientFlags {
-  readonly payload?: Json;
+  readonly payload?: Value;
   readonly correlation?: string;
   readonly causation?: string;
 }
@@ -42,7 +41,7 @@ export function makePublishCommand(): Command {
           requestId: randomUUID(),
           correlationId: flags.correlation ?? "",
           causationId: flags.causation ?? "",
-          ...(flags.payload === undefined ? {} : { payload: jsonToProto(flags.payload) }),
+          ...(flags.payload === undefined ? {} : { payload: flags.payload }),
         });
         if (output.isJson) output.json(PublishEventResponseSchema, response);
         else output.line(`published ${response.eventId} at revision ${response.revision}`);

@@ -1,20 +1,38 @@
 /** `keelson runtime`: the commands about runtimes, for people and scripts. */
 import { Command } from "commander";
+import { makeAwaitCommand } from "./await.ts";
 import { makeEnsureCommand } from "./ensure.ts";
 import { makeGetCommand } from "./get.ts";
+import { makeIngestCommand } from "./ingest.ts";
+import { makeInputsCommand } from "./inputs.ts";
+import { makeInterruptCommand } from "./interrupt.ts";
+import { makeLifecycleCommand } from "./lifecycle.ts";
+import { LIFECYCLE_ACTIONS } from "./lifecycle-actions.ts";
 import { makeListCommand } from "./list.ts";
 import { makePublishCommand } from "./publish.ts";
 import { makeReceiptsCommand } from "./receipts.ts";
 import { makeVerifyCommand } from "./verify.ts";
+import { makeWatchCommand } from "./watch.ts";
 
 /** Makes the group of commands. */
 export function makeRuntimeCommand(): Command {
-  return new Command("runtime")
-    .description("look at runtimes, feed them and move them through their lives")
-    .addCommand(makeListCommand())
-    .addCommand(makeGetCommand())
-    .addCommand(makeEnsureCommand())
-    .addCommand(makePublishCommand())
-    .addCommand(makeReceiptsCommand())
-    .addCommand(makeVerifyCommand());
+  const group = new Command("runtime").description(
+    "look at runtimes, feed them and move them through their lives",
+  );
+  const commands = [
+    makeListCommand(),
+    makeGetCommand(),
+    makeEnsureCommand(),
+    makeIngestCommand(),
+    makeAwaitCommand(),
+    makeInputsCommand(),
+    makeWatchCommand(),
+    makePublishCommand(),
+    ...LIFECYCLE_ACTIONS.map(makeLifecycleCommand),
+    makeInterruptCommand(),
+    makeReceiptsCommand(),
+    makeVerifyCommand(),
+  ];
+  for (const command of commands) group.addCommand(command);
+  return group;
 }

@@ -50,7 +50,7 @@ export function makeRenewals(options: RenewalOptions): Renewals {
     while (!isStopped()) {
       hurry = new AbortController();
       try {
-        const timeoutMs = Math.max(CALL_TIMEOUT_MIN_MS, ttlMs / RENEWALS_PER_TTL);
+        const timeoutMs = Math.max(CALL_TIMEOUT_MIN_MS, Math.round(ttlMs / RENEWALS_PER_TTL));
         const renewed = await connection.executors.renewLeases(request(), { signal, timeoutMs });
         const { remaining } = renewed;
         if (remaining !== undefined) ttlMs = durationFromProto(remaining) ?? ttlMs;
