@@ -156,11 +156,11 @@ const CASES: readonly BrokenCase[] = [
   },
   {
     rule: "fence_shared",
-    name: "a generation was granted twice",
+    name: "a generation was granted to two holders",
     history: withRuntime({
       events: [
         ...events,
-        lastEvent({ eventCode: "executor.lease_granted", generation: 3, holder: "ann/1" }),
+        lastEvent({ eventCode: "executor.lease_granted", generation: 3, holder: "bob/1" }),
       ],
     }),
   },

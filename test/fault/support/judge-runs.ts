@@ -60,18 +60,13 @@ function judgeConsumption(
   }
 }
 
-/** Every generation is granted once and used by the one it was granted to. */
+/** Every generation is granted to one incarnation, and used by that one only. */
 function judgeFences(entries: readonly HistoryEntry[], runtime: FinalRuntime, blame: Blame): void {
   const holders = new Map<number, Set<string>>();
   const note = (generation: number, holder: string): void => {
     holders.set(generation, (holders.get(generation) ?? new Set()).add(holder));
   };
   const grants = runtime.events.filter((event) => event.eventCode === "executor.lease_granted");
-  for (const [generation, events] of grouped(grants, (event) => String(event.generation))) {
-    if (events.length > 1) {
-      blame("fence_shared", `generation ${generation} was granted ${events.length} times`);
-    }
-  }
   for (const grant of grants) note(grant.generation, grant.holder);
   for (const report of acceptedOf(entries)) note(report.generation, holderOf(report));
   for (const [generation, names] of holders) {
