@@ -37,6 +37,8 @@ const POLLS_MAX = 5;
 
 /** An executor that polls for one runtime. */
 export interface PollingExecutor {
+  readonly executorId: string;
+  readonly incarnationId: string;
   /** The next run; throws when there is none in time. */
   readonly takeRun: () => Promise<RunAssignment>;
   /** Ends a run with a final boundary over its inputs. */
@@ -47,6 +49,7 @@ export interface PollingExecutor {
 export function executorOf({ executors }: CaseClients, runtimeId: string): PollingExecutor {
   const identity = { executorId: "executor", incarnationId: randomUUID() };
   return {
+    ...identity,
     takeRun: async () => {
       const request = { ...identity, runtimeIds: [runtimeId], timeout: { seconds: 20n } };
       for (let polls = 0; polls < POLLS_MAX; polls += 1) {
