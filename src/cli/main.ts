@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { EXIT_CODES } from "../server/exit-codes.ts";
 import { SERVER_VERSION } from "../server/version.ts";
+import { makeAdminCommand } from "./admin/admin.ts";
 import { makeDevCommand } from "./dev.ts";
 import { makeDoctorCommand } from "./doctor.ts";
 import { makeRuntimeCommand } from "./runtime/runtime.ts";
@@ -26,6 +27,7 @@ for (const command of [
   makeDoctorCommand(),
   makeRuntimeCommand(),
   makeWorkerCommand(),
+  makeAdminCommand(),
 ]) {
   program.addCommand(inherit(command));
 }

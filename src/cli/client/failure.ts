@@ -34,7 +34,8 @@ export interface Failure {
 
 /** What to do next, by reason. `<name>` is filled in from the metadata of the error. */
 const NEXT_STEPS: Readonly<Record<string, string>> = {
-  RUNTIME_NOT_REGISTERED: "create it with `keelson runtime ensure <runtimeId>`, or ingest with --ensure",
+  RUNTIME_NOT_REGISTERED:
+    "create it with `keelson runtime ensure <runtimeId>`, or ingest with --ensure",
   INPUT_NOT_FOUND: "list what there is with `keelson runtime inputs <runtimeId>`",
   STREAM_NOT_FOUND: "check the name and --namespace",
   PAGE_TOKEN_INVALID: "start again at the first page, without --page-token",

@@ -102,3 +102,8 @@ export function shortened(text: string, charactersMax: number): string {
   if (whole.length <= charactersMax) return whole.join("");
   return `${whole.slice(0, charactersMax - 1).join("")}…`;
 }
+
+/** A switch as a word. */
+export function yesNo(isOn: boolean): string {
+  return isOn ? "yes" : "no";
+}

@@ -7,7 +7,14 @@ import {
 } from "../../../gen/keelson/runtime/v1/messages_pb.ts";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { durationFromProto } from "../../rpc/codec/time.ts";
-import { enumWord, formatAge, formatSpan, formatTimeAndAge, printable } from "../client/format.ts";
+import {
+  enumWord,
+  formatAge,
+  formatSpan,
+  formatTimeAndAge,
+  printable,
+  yesNo,
+} from "../client/format.ts";
 import type { Cell, Colour, Column } from "../client/table.ts";
 
 type Fact = readonly [string, Cell | undefined];
@@ -100,11 +107,6 @@ function configFacts({ config }: Runtime): readonly Fact[] {
     ["lease TTL", spanText(config.leaseTtl)],
     ["keep alive", config.keepAlive === undefined ? undefined : yesNo(config.keepAlive)],
   ];
-}
-
-/** A switch as a word. */
-export function yesNo(isOn: boolean): string {
-  return isOn ? "yes" : "no";
 }
 
 function executorFact({ executor }: Runtime): string | undefined {
