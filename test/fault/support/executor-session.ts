@@ -32,6 +32,7 @@ const DEAD: ReadonlySet<string> = new Set(["EXECUTOR_INCARNATION_DEAD", "EXECUTO
 export function makeExecutorSession(order: ExecutorOrder, log: HistoryLog): ExecutorSession {
   const { executorId, pool, runtimeIds, slots, leaseTtlMs } = order;
   const leaseTtl = durationFromMs(leaseTtlMs);
+  const renewEveryMs = Math.floor(leaseTtlMs / 3);
 
   function take(life: Life, assignment: RunAssignment): void {
     if (life.held.has(assignment.runId)) return;
@@ -102,13 +103,13 @@ export function makeExecutorSession(order: ExecutorOrder, log: HistoryLog): Exec
   async function keepLeases(life: Life): Promise<void> {
     const { incarnationId, held, over, endpoints } = life;
     while (!over.signal.aborted) {
-      await pauseFor(leaseTtlMs / 3, over.signal);
+      await pauseFor(renewEveryMs, over.signal);
       const heldRunIds = order.works ? [...held.keys()] : [];
       try {
         const { unknownRunIds } = await endpoints.call(
           ({ executors }, limits) =>
             executors.renewLeases({ executorId, incarnationId, heldRunIds }, limits),
-          { timeoutMs: leaseTtlMs / 3 },
+          { timeoutMs: renewEveryMs },
         );
         for (const runId of unknownRunIds) drop(life, runId);
       } catch (error) {
