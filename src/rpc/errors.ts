@@ -1,6 +1,6 @@
 /**
- * The one table from reasons to wire codes, and the one way in which anything thrown becomes an error
- * on the wire: a typed refusal with `google.rpc` details, or INTERNAL with a constant message.
+ * The one table from reasons to wire codes, and the one way in which anything thrown becomes an
+ * error on the wire: a typed refusal with `google.rpc` details, or a constant INTERNAL.
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -21,7 +21,7 @@ import {
 import { durationToProto } from "./codec/time.ts";
 
 /** Who defined the reasons, as `ErrorInfo` says it. */
-export const ERROR_DOMAIN = "keelson.dev";
+const ERROR_DOMAIN = "keelson.dev";
 
 const DATABASE_RETRY_MS = 1_000;
 const RUNTIME_TYPE = "keelson.runtime.v1.Runtime";

@@ -1,6 +1,6 @@
 /**
- * The bidirectional ingest: requests are taken in as they come, answers go out in order per runtime,
- * and a window bounds what is read ahead of the answers that were sent.
+ * The bidirectional ingest: requests are taken in as they come, answers go out in order per
+ * runtime, and a window bounds what is read ahead of the answers that were sent.
  */
 import { create } from "@bufbuild/protobuf";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";

@@ -1,7 +1,7 @@
 /**
- * The one place where a call ends: maps what was thrown to an error on the wire and reports the call
- * once, with its code, its reason and its duration. A call whose deadline passed is answered at once,
- * whatever its handler still waits for.
+ * The one place where a call ends: maps what was thrown to an error on the wire and reports the
+ * call once, with its code, its reason and its duration. A call whose deadline passed is answered
+ * at once, whatever its handler still waits for.
  */
 import {
   Code,

@@ -29,9 +29,3 @@ export interface RpcObserver {
   /** A message of a stream failed inside although the stream goes on; for the log. */
   readonly itemFailed: (method: string, error: unknown) => void;
 }
-
-/** An observer that ignores everything. */
-export const silentRpcObserver: RpcObserver = {
-  rpcFinished: () => undefined,
-  itemFailed: () => undefined,
-};

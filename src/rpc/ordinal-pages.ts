@@ -26,7 +26,7 @@ export interface OrdinalSource<Item> {
 }
 
 /** Entries in order after an ordinal, at most `limit`. */
-export async function readOrdered<Item>(
+async function readOrdered<Item>(
   source: OrdinalSource<Item>,
   afterOrdinal: number,
   limit: number,

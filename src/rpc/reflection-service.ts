@@ -12,17 +12,22 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
-import { Code, type ServiceImpl } from "@connectrpc/connect";
+import {
+  Code,
+  type ConnectRouter,
+  type ConnectRouterOptions,
+  type ServiceImpl,
+} from "@connectrpc/connect";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
 import {
-  type ServerReflection,
+  ServerReflection,
   type ServerReflectionRequest,
   ServerReflectionRequestSchema,
   type ServerReflectionResponse,
   ServerReflectionResponseSchema,
 } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import {
-  type ServerReflection as ServerReflectionAlpha,
+  ServerReflection as ServerReflectionAlpha,
   ServerReflectionRequestSchema as AlphaRequestSchema,
   ServerReflectionResponseSchema as AlphaResponseSchema,
 } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
@@ -137,13 +142,18 @@ function answer(index: ContractIndex, request: ServerReflectionRequest): ServerR
 }
 
 /** The implementations of both versions. */
-export interface ReflectionServices {
+interface ReflectionServices {
   readonly v1: ServiceImpl<typeof ServerReflection>;
   readonly v1alpha: ServiceImpl<typeof ServerReflectionAlpha>;
 }
 
-/** Makes reflection over the given services and everything they refer to. */
-export function makeReflectionServices(services: readonly DescService[]): ReflectionServices {
+/** Both versions of the service. */
+export const REFLECTION_SERVICES: readonly DescService[] = [
+  ServerReflection,
+  ServerReflectionAlpha,
+];
+
+function makeReflectionServices(services: readonly DescService[]): ReflectionServices {
   const index = indexOf(services);
   return {
     v1: {
@@ -162,4 +172,16 @@ export function makeReflectionServices(services: readonly DescService[]): Reflec
       },
     },
   };
+}
+
+/** Registers reflection over the given services and everything they refer to. */
+export function registerReflection(
+  router: ConnectRouter,
+  services: readonly DescService[],
+  callOptions: Partial<ConnectRouterOptions>,
+): void {
+  const { v1, v1alpha } = makeReflectionServices(services);
+  router
+    .service(ServerReflection, v1, callOptions)
+    .service(ServerReflectionAlpha, v1alpha, callOptions);
 }

@@ -2,8 +2,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter, ConnectRouterOptions } from "@connectrpc/connect";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
-import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
-import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { AdminService } from "../../gen/keelson/admin/v1/service_pb.ts";
 import { ExecutorService } from "../../gen/keelson/executor/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../gen/keelson/runtime/v1/service_pb.ts";
@@ -14,7 +12,7 @@ import { type ExecutorServiceOptions, makeExecutorService } from "./executor-ser
 import { type HealthServiceOptions, makeHealthService } from "./health-service.ts";
 import { makeCallInterceptor } from "./interceptor.ts";
 import type { RpcObserver } from "./observer.ts";
-import { makeReflectionServices } from "./reflection-service.ts";
+import { REFLECTION_SERVICES, registerReflection } from "./reflection-service.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
 import { makeRuntimeService } from "./runtime-service.ts";
 
@@ -32,8 +30,7 @@ const SERVICES: readonly DescService[] = [
   ExecutorService,
   AdminService,
   Health,
-  ServerReflection,
-  ServerReflectionAlpha,
+  ...REFLECTION_SERVICES,
 ];
 
 /** A level of JSON takes up to three messages, and some levels lie around it. */
@@ -54,11 +51,8 @@ function registerStandardServices(
   callOptions: Partial<ConnectRouterOptions>,
 ): void {
   const services = SERVICES.map((service) => service.typeName);
-  const reflection = makeReflectionServices(SERVICES);
-  router
-    .service(Health, makeHealthService({ ...health, services }), callOptions)
-    .service(ServerReflection, reflection.v1, callOptions)
-    .service(ServerReflectionAlpha, reflection.v1alpha, callOptions);
+  router.service(Health, makeHealthService({ ...health, services }), callOptions);
+  registerReflection(router, SERVICES, callOptions);
 }
 
 /** Registers all services. */

@@ -1,4 +1,4 @@
-/** Calls that change a runtime besides its inputs: ensuring, lifecycle actions, published events. */
+/** The lifecycle actions: their preconditions, their reports, and what they would do. */
 import { create, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { RuntimeCommand, RuntimeReply } from "../core/runtime/commands.ts";

@@ -1,4 +1,4 @@
-/** What the runtime service is built from: everything it needs and nothing it could reach around. */
+/** What the runtime service is built from: everything it needs and nothing else. */
 import type { RuntimeConfig } from "../core/runtime/state.ts";
 import type { TimeMs } from "../core/shared/ids.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";

@@ -2,8 +2,9 @@
  * WatchRuntime: the events of a runtime from a position on, first out of the journal, then as they
  * are committed.
  *
- * X1  Every envelope behind the position is sent once and in order, or the stream says where it ends.
- * X2  A reader that is too slow costs a bounded buffer: then it is cut, with the place to resume at.
+ * X1  Every envelope behind the position is sent once and in order, or the stream says where it
+ *     ends.
+ * X2  A reader that is too slow costs a bounded buffer: then it is cut, with the place to resume.
  */
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";

@@ -50,7 +50,7 @@ export async function findInput(
 }
 
 /** The events of a stored commit of a runtime. */
-export function runtimeEventsOf(stored: StoredCommit): readonly RuntimeEvent[] {
+function runtimeEventsOf(stored: StoredCommit): readonly RuntimeEvent[] {
   return decodeCommit(stored).events.flatMap((json) => {
     const event = eventFromJson(json);
     return event === "unknown" ? [] : [event];

@@ -13,7 +13,10 @@ import {
   ServerReflection,
   type ServerReflectionRequest,
 } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
-import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import {
+  ServerReflection as ServerReflectionAlpha,
+  type ServerReflectionRequest as AlphaRequest,
+} from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { clientsOf, type Deployment, openDeployment } from "./support/deployment.ts";
 import { prompt } from "./support/inputs.ts";
 import { wireErrorOf } from "./support/wire-error.ts";
@@ -153,7 +156,7 @@ describe.each(["v1", "v1alpha"] as const)("reflection %s", (version) => {
     const answers =
       version === "v1"
         ? v1.serverReflectionInfo(questions())
-        : v1alpha.serverReflectionInfo(questions() as never);
+        : v1alpha.serverReflectionInfo(questions() as AsyncIterable<AlphaRequest>);
     for await (const answer of answers) return answer.messageResponse;
     throw new Error("no answer");
   }

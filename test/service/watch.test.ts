@@ -1,4 +1,4 @@
-// Watching: out of the history and live, each event once, with bookmarks and an end that tells where.
+// Watching: out of the history and live, each event once, with bookmarks and a clear end.
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RuntimeEventCategory, RuntimeState } from "../../gen/keelson/runtime/v1/messages_pb.ts";

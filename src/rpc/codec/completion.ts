@@ -29,7 +29,7 @@ const terminationReasons = makeEnumCodec<TerminationReason, RuntimeTerminationRe
 });
 
 /** The result of a run. */
-export function runResultToProto(result: CoreRunResult): RunResult {
+function runResultToProto(result: CoreRunResult): RunResult {
   const { text, structured, usage } = result;
   const amounts = Object.entries(usage ?? {}).flatMap(([name, amount]) =>
     typeof amount === "number" ? [[name, amount] as const] : [],

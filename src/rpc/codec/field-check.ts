@@ -1,6 +1,6 @@
 /**
- * Collects what is wrong in a request, field by field, so that a caller learns of everything at once.
- * The checks answer the value, or a stand-in that is never used because `finish` throws.
+ * Collects what is wrong in a request, field by field, so that a caller learns of everything at
+ * once. The checks answer the value, or a stand-in that is never used because `finish` throws.
  */
 import type { FieldViolation } from "../../core/shared/refusal.ts";
 import { invalidFields } from "../errors.ts";

@@ -1,6 +1,6 @@
 /**
  * Page tokens: opaque to clients, bound to the list and its filter, and checked so that a token of
- * another list, another filter or somebody's invention is PAGE_TOKEN_INVALID instead of a wrong page.
+ * another list, another filter or somebody's invention is PAGE_TOKEN_INVALID and no wrong page.
  */
 import { createHash } from "node:crypto";
 import { refusalOf, RefusedError } from "../../core/shared/refusal.ts";

@@ -50,7 +50,7 @@ export function contextAppendToProto(append: CoreContextAppend): ContextAppend {
 }
 
 /** What is to be run. */
-export function runPrimitiveToProto(primitive: CoreRunPrimitive): RunPrimitive {
+function runPrimitiveToProto(primitive: CoreRunPrimitive): RunPrimitive {
   return create(RunPrimitiveSchema, {
     boundary: runBoundaries.toProto(primitive.boundary),
     appends: primitive.appends.map(appendToProto),

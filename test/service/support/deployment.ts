@@ -1,6 +1,6 @@
 /**
- * The deployment under test: the one that KEELSON_URL names, or a server in this process. Every case
- * works in a namespace of its own, so that cases disturb neither each other nor anybody else.
+ * The deployment under test: the one that KEELSON_URL names, or a server in this process. Every
+ * case works in a namespace of its own, so that cases disturb neither each other nor anybody else.
  */
 import { randomUUID } from "node:crypto";
 import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
