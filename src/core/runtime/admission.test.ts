@@ -324,7 +324,7 @@ describe("the queue limit", () => {
     const before = story.state;
     const command = ingestCommand("c", prompt("3"), { idempotencyKey: "k" });
     const refusal = story.refused(command, "QUEUE_FULL");
-    expect(refusal.metadata).toEqual({ limit: "2", queued: "2" });
+    expect(refusal.metadata).toEqual({ queueLimit: "2", queued: "2" });
     expect(refusal.retryAfterMs).toBe(1_000);
     expect(story.state).toBe(before);
   });

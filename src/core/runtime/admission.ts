@@ -125,7 +125,7 @@ function queueFull(limit: number, queued: number): Refusal {
   const refusal = refusalOf(
     "QUEUE_FULL",
     `The runtime holds ${queued} queued inputs and takes at most ${limit}; try again later`,
-    { limit, queued },
+    { queueLimit: limit, queued },
   );
   return { ...refusal, retryAfterMs: QUEUE_FULL_RETRY_MS };
 }

@@ -11,7 +11,14 @@ import { type Draft, openDraft } from "./draft.ts";
 import type { RuntimeEvent } from "./events.ts";
 import { liveCount } from "./lanes.ts";
 import { emitFence } from "./lease.ts";
-import { notRegistered, refused, refusedByTable, runInFlight, runNotFound } from "./refusals.ts";
+import {
+  notRegistered,
+  refused,
+  refusedByTable,
+  runEnded,
+  runInFlight,
+  runNotFound,
+} from "./refusals.ts";
 import { emptyReport, type Report } from "./report.ts";
 import type { AbandonReason, RuntimeState } from "./state.ts";
 import { type RuntimeAction, stateNameOf, verdictOf } from "./table.ts";
@@ -198,7 +205,8 @@ export function decideInterruptRun(
     return refused(refusal ?? refusedByTable(state, "NO_CURRENT_RUN"));
   }
   if (command.runId !== undefined && command.runId !== run.runId) {
-    return refused(runNotFound(state, command.runId));
+    const ended = state.endedRuns.find(({ runId }) => runId === command.runId);
+    return refused(ended === undefined ? runNotFound(state, command.runId) : runEnded(ended));
   }
   if (run.interruptRequested) {
     return { kind: "answer", reply: { type: "interrupted", runId: run.runId } };
