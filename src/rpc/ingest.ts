@@ -26,8 +26,8 @@ export interface IngestItem {
 
 /** How an item is to be treated besides what it says itself. */
 export interface IngestTerms {
-  /** Idempotency id of the call, with the hash of its content. */
-  readonly request?: { readonly requestId: string; readonly bodyHash: string };
+  /** Idempotency id of the call, with the hash of its content; asked for once that is checked. */
+  readonly request?: { readonly requestId: string; readonly hashOf: () => string };
   /** Never given up because of conflicts. */
   readonly patient: boolean;
   /** An ephemeral input may be answered before its commit. */
@@ -75,6 +75,7 @@ export function prepareIngest(
   });
   const { input, bodyHash, payloadBytes, inputIdIsFresh } = prepared;
   const hasKey = input.idempotencyKey !== undefined;
+  const { request } = terms;
   const command: RuntimeCommand = {
     type: "ingest",
     runtimeId,
@@ -90,10 +91,10 @@ export function prepareIngest(
     command,
     name: command.type,
     ...(caller.actor === undefined ? {} : { actor: caller.actor }),
-    ...terms.request,
+    ...(request && { requestId: request.requestId, bodyHash: request.hashOf() }),
     bytes: payloadBytes + COMMAND_BYTES,
     answeredEarly: terms.mayAnswerEarly && input.durability === "ephemeral" && !hasKey,
-    retrySafe: hasKey || !inputIdIsFresh || terms.request !== undefined,
+    retrySafe: hasKey || !inputIdIsFresh || request !== undefined,
     patient: terms.patient,
   };
   return { stream, envelope, payloadBytes };

@@ -104,6 +104,7 @@ function termsOf(check: FieldCheck, request: ActionRequest): ActionTerms {
   };
 }
 
+/** Checks the rest of a request and makes its envelope. Throws INVALID_FIELD. */
 function envelopeOf<Desc extends DescMessage>(
   check: FieldCheck,
   caller: Caller,
@@ -116,6 +117,7 @@ function envelopeOf<Desc extends DescMessage>(
   const requestId = request.validateOnly ? undefined : checkedId;
   const revision: Revision | undefined =
     expected === undefined ? undefined : checkCount(check, expected, "expected_revision");
+  finish(check);
   return {
     command,
     name: command.type,
@@ -177,7 +179,6 @@ export function makeRuntimeActions(options: RuntimeServiceOptions): ActionServic
     const runtime = checkRuntime(check, caller.namespace, request.runtimeId);
     const command = commandOf(termsOf(check, request));
     const envelope = envelopeOf(check, caller, schema, request, command);
-    finish(check);
     if (request.validateOnly) {
       return await validate(caller.namespace, runtime, envelope);
     }

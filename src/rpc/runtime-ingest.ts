@@ -80,7 +80,7 @@ function termsOf(
   return {
     patient: false,
     mayAnswerEarly,
-    ...(checked === undefined ? {} : { request: { requestId: checked, bodyHash: hashOf() } }),
+    ...(checked === undefined ? {} : { request: { requestId: checked, hashOf } }),
   };
 }
 
@@ -142,9 +142,8 @@ function prepareBatch(
     if (requestId === undefined) return prepareItem(options, caller, item, undefined);
     const turn = turns.get(item.runtimeId) ?? 0;
     turns.set(item.runtimeId, turn + 1);
-    const bodyHash = requestHash(IngestBatchItemSchema, item);
-    const itemRequest = { requestId: `${requestId}#${turn}`, bodyHash };
-    return prepareItem(options, caller, item, itemRequest);
+    const hashOf = (): string => requestHash(IngestBatchItemSchema, item);
+    return prepareItem(options, caller, item, { requestId: `${requestId}#${turn}`, hashOf });
   });
   const bytes = entries.reduce(
     (sum, entry) => sum + ("error" in entry ? 0 : entry.payloadBytes),

@@ -146,6 +146,18 @@ describe("one input", () => {
     expect(error).toMatchObject({ code: Code.AlreadyExists, reason: "REQUEST_ID_REUSED" });
   });
 
+  it("that is wrong is refused as such, also with a request id", async () => {
+    const { runtimes } = clientsOf(deployment.url);
+    const value = { kind: { case: "numberValue", value: Number.NaN } } as const;
+    const event = { eventType: "e", payload: value };
+    const input = { kind: { case: "externalEvent", value: event } } as const;
+    const call = runtimes.ingest({ runtimeId: "r", ensure: true, input, requestId: "q" });
+    expect(await wireErrorOf(call)).toMatchObject({
+      code: Code.InvalidArgument,
+      reason: "INVALID_FIELD",
+    });
+  });
+
   it("over 1 MiB is refused", async () => {
     const { runtimes } = clientsOf(deployment.url);
     const input = prompt("x".repeat(1024 * 1024));
