@@ -6,7 +6,7 @@
  * the transport costs.
  */
 import { type IncomingMessage, ServerResponse } from "node:http";
-import { Http2ServerRequest } from "node:http2";
+import { Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 
@@ -21,20 +21,22 @@ export interface ShortExchange {
 }
 
 /** The exchange, if it may go the short way; its method must be unary. */
-export function shortExchangeOf(request: object, response: object): ShortExchange | undefined {
+export function shortExchangeOf(
+  request: IncomingMessage | Http2ServerRequest,
+  response: ServerResponse | Http2ServerResponse,
+): ShortExchange | undefined {
   if (!(response instanceof ServerResponse) || request instanceof Http2ServerRequest) {
     return undefined;
   }
-  const incoming = request as IncomingMessage;
-  const bodyBytes = Number(incoming.headers["content-length"] ?? Number.NaN);
-  return bodyBytes <= SMALL_BYTES_MAX ? { request: incoming, response, bodyBytes } : undefined;
+  const bodyBytes = Number(request.headers["content-length"] ?? Number.NaN);
+  return bodyBytes <= SMALL_BYTES_MAX ? { request, response, bodyBytes } : undefined;
 }
 
 /** Resolves with the whole body; rejects when the caller breaks off. */
 function readWhole(request: IncomingMessage): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    const chunks: Uint8Array[] = [];
+    request.on("data", (chunk: Uint8Array) => chunks.push(chunk));
     request.once("end", () => {
       const [only] = chunks;
       resolve(chunks.length === 1 && only ? only : Buffer.concat(chunks));

@@ -152,8 +152,8 @@ describe("calls of any size and pace", () => {
         `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`,
     );
     const pieceBytes = Math.ceil(body.length / pieces);
-    for (let start = 0; start < body.length; start += pieceBytes) {
-      socket.write(body.slice(start, start + pieceBytes));
+    for (let from = 0; from < body.length; from += pieceBytes) {
+      socket.write(body.slice(from, from + pieceBytes));
       await new Promise((resolve) => {
         setImmediate(resolve);
       });
