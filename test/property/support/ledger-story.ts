@@ -1,7 +1,5 @@
 // One simulated story from beginning to end: clients and replicas in trouble, then a last crash,
 // healing, and judgement.
-import type { Storage } from "../../../src/engine/ports.ts";
-import type { LedgerAggregate } from "./ledger-aggregate.ts";
 import {
   type LedgerScene,
   listenToLedgers,
@@ -12,6 +10,7 @@ import {
 import { makeLedgerHistory } from "./ledger-history.ts";
 import { judgeLedgers } from "./ledger-judge.ts";
 import { ledgerName, type LedgerReplica, makeLedgerReplica } from "./ledger-replica.ts";
+import type { PlantedBug } from "./planted-bug.ts";
 import {
   AFTERMATH_MS,
   makeCountingObserver,
@@ -25,13 +24,6 @@ import {
 } from "./story-ground.ts";
 import { makeTape } from "./tape.ts";
 import { makeWorld } from "./world.ts";
-
-/** A bug that is planted on purpose; both parts are optional. */
-export interface PlantedBug {
-  /** Goes between an engine and its storage. */
-  readonly wrapStorage?: (storage: Storage) => Storage;
-  readonly aggregate?: LedgerAggregate;
-}
 
 const CLIENTS = 4;
 const WISHES_PER_CLIENT = 16;
@@ -85,7 +77,7 @@ export async function tellLedgerStory(
         storage: plant.wrapStorage ? plant.wrapStorage(torn) : torn,
         observer: makeCountingObserver(count),
         cacheBytesMax: CACHE_BYTES_MAX,
-        ...(plant.aggregate ? { aggregate: plant.aggregate } : {}),
+        ...(plant.ledger ? { aggregate: plant.ledger } : {}),
       });
       const listening = async (): Promise<void> => {
         await replica.engine.start();

@@ -1,17 +1,18 @@
 // Bugs that must not go unnoticed. Each is planted between an engine and its storage, or into the
 // aggregate, the way the engine or the core could have it by mistake.
+import { runtimeAggregate } from "../../../src/core/runtime/aggregate.ts";
 import { emptyOrderedMap } from "../../../src/core/shared/ordered-map.ts";
 import { chainHash, GENESIS_HASH } from "../../../src/engine/commit-codec.ts";
 import { type Storage, StorageError, type StoredCommit } from "../../../src/engine/ports.ts";
 import { ledgerAggregate } from "./ledger-aggregate.ts";
-import type { PlantedBug } from "./ledger-story.ts";
+import type { PlantedBug } from "./planted-bug.ts";
 
 const keyOf = (point: { readonly stream: string; readonly revision: number }): string =>
   `${point.stream}:${point.revision}`;
 
 /** Whoever asks may consume, whatever his generation. */
 const noFenceCheck: PlantedBug = {
-  aggregate: {
+  ledger: {
     ...ledgerAggregate,
     decide: (state, command, context) => {
       if (command.type !== "consume") return ledgerAggregate.decide(state, command, context);
@@ -19,14 +20,32 @@ const noFenceCheck: PlantedBug = {
       return ledgerAggregate.decide({ ...state, generation, holder }, command, context);
     },
   },
+  runtime: {
+    ...runtimeAggregate,
+    decide: (state, command, context) => {
+      const { run } = state;
+      const isWrite = "runId" in command && "generation" in command;
+      if (!run || !isWrite) return runtimeAggregate.decide(state, command, context);
+      const { runId, generation } = run;
+      return runtimeAggregate.decide(state, { ...command, runId, generation }, context);
+    },
+  },
 };
 
 /** Every key is a new one. */
 const noDedup: PlantedBug = {
-  aggregate: {
+  ledger: {
     ...ledgerAggregate,
     decide: (state, command, context) =>
       ledgerAggregate.decide({ ...state, serials: emptyOrderedMap() }, command, {
+        ...context,
+        found: { find: () => undefined },
+      }),
+  },
+  runtime: {
+    ...runtimeAggregate,
+    decide: (state, command, context) =>
+      runtimeAggregate.decide({ ...state, keys: emptyOrderedMap() }, command, {
         ...context,
         found: { find: () => undefined },
       }),

@@ -95,6 +95,7 @@ export function makeWorld<Replica>(options: WorldOptions<Replica>): World<Replic
   const database = makeMemoryDatabase({ clock, journaling: "manual", scheduler });
   const troubles = new Map<string, number>();
   let births = 0;
+  let steppedMs = 0;
 
   function trouble(kind: string): void {
     troubles.set(kind, (troubles.get(kind) ?? 0) + 1);
@@ -149,6 +150,11 @@ export function makeWorld<Replica>(options: WorldOptions<Replica>): World<Replic
     network.breakAll();
   }
 
+  function stepWall(stepMs: number): void {
+    clock.stepWall(stepMs);
+    steppedMs += stepMs;
+  }
+
   function misfortune(): boolean {
     const seat = seats[fate.pick(seats.length)];
     if (!seat) return false;
@@ -166,7 +172,7 @@ export function makeWorld<Replica>(options: WorldOptions<Replica>): World<Replic
       crash();
     } else if (fate.chance(4)) {
       trouble("clock step");
-      if (fate.chance(500)) clock.stepWall(fate.chance(500) ? MINUTE_MS : -MINUTE_MS);
+      if (fate.chance(500)) stepWall(fate.chance(500) ? MINUTE_MS : -MINUTE_MS);
       else seat.wallOffsetMs += fate.chance(500) ? MINUTE_MS : -MINUTE_MS;
     } else {
       return false;
@@ -197,6 +203,8 @@ export function makeWorld<Replica>(options: WorldOptions<Replica>): World<Replic
       healed = true;
       for (const seat of seats) if (seat.isPaused) resume(seat);
       network.landLate();
+      // Backoffs that began before a step back last until the database's clock is there again.
+      if (steppedMs < 0) stepWall(-steppedMs);
     },
     troubles,
   };
