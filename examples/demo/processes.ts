@@ -1,93 +1,129 @@
-/** The processes of the demo: one server with its embedded database, and workers. */
+// The processes of the demo: the server with its embedded database, and the workers. All of them are
+// real and on their own; the demo only starts them, and kills some of them half-way.
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { readFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { hostPathsIn, isHostAlive, readHostRecord } from "../../src/embedded/host-files.ts";
 
-const KEELSON = fileURLToPath(new URL("../../bin/keelson.js", import.meta.url));
-const JOB = fileURLToPath(new URL("./text-job.ts", import.meta.url));
-const READY_WITHIN_MS = 120_000;
-const LOOK_MS = 100;
-
-/** A process that can be killed and started again. */
-export interface Restartable {
-  readonly start: () => void;
-  /** kill -9, and waits until it is gone. */
+/** A process that the demo started. */
+export interface DemoProcess {
+  readonly name: string;
+  readonly pid: () => number;
+  /** Starts it, again if it ran before. */
+  readonly start: () => Promise<void>;
+  /** Ends it as `kill -9` does, and waits until it is gone. */
   readonly kill: () => Promise<void>;
-  /** SIGTERM, and waits until it is gone. */
+  /** Asks it to end in good order, and waits. */
   readonly stop: () => Promise<void>;
-  readonly pid: () => number | undefined;
 }
 
-/** Resolves after a while. */
-export function pause(delayMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, delayMs);
-  });
+/** The server; its address stays the same when it is started again. */
+export interface DemoServer extends DemoProcess {
+  readonly url: () => string;
 }
 
-/** A free port of this machine. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === "string") throw new Error("no free port");
-  return address.port;
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const COMMAND = "examples/demo/text-job/main.ts";
+const START_DEADLINE_MS = 60_000;
+const STOP_DEADLINE_MS = 10_000;
+const POLL_MS = 25;
+const ADDRESS = /"address":"([^"]+)"[^\n]*"msg":"server serves"/;
+
+async function until(
+  what: string,
+  deadlineMs: number,
+  condition: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const endMs = performance.now() + deadlineMs;
+  while (!(await condition())) {
+    if (performance.now() > endMs) throw new Error(`${what} took more than ${deadlineMs} ms`);
+    await delay(POLL_MS);
+  }
 }
 
-function restartable(words: readonly string[]): Restartable {
+function makeProcess(name: string, logPath: string, words: () => readonly string[]): DemoProcess {
   let child: ChildProcess | undefined;
+  const hasEnded = (): boolean => {
+    return child === undefined || child.exitCode !== null || child.signalCode !== null;
+  };
 
   async function end(signal: NodeJS.Signals): Promise<void> {
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, "exit");
-    child.kill(signal);
-    await gone;
+    if (hasEnded()) return;
+    child?.kill(signal);
+    await until(`the end of ${name}`, STOP_DEADLINE_MS, hasEnded);
   }
 
   return {
-    start: () => {
-      child = spawn(process.execPath, [KEELSON, ...words], {
-        stdio: ["ignore", "ignore", process.env["DEMO_LOGS"] ? "inherit" : "ignore"],
-      });
+    name,
+    pid: () => child?.pid ?? 0,
+    start: async () => {
+      const log = openSync(logPath, "a");
+      const stdio = ["ignore" as const, log, log];
+      child = spawn(process.execPath, words(), { cwd: ROOT, stdio });
+      closeSync(log);
     },
     kill: () => end("SIGKILL"),
     stop: () => end("SIGTERM"),
-    pid: () => child?.pid,
   };
 }
 
-/** The server, on an embedded database in a directory of its own. */
-export function makeServer(port: number, dataDirectory: string): Restartable {
-  const flags = ["--port", String(port), "--data-dir", dataDirectory, "--log-level", "warn"];
-  return restartable(["dev", ...flags]);
-}
+/** Makes the server on a data directory, with an embedded database. */
+export function makeServer(directory: string): DemoServer {
+  const logPath = join(directory, "server.log");
+  let address = "";
+  const flags = ["--data-dir", join(directory, "data"), "--log-format", "json"];
+  const server = makeProcess("the server", logPath, () => {
+    return ["bin/keelson.js", "dev", ...flags, "--port", address.split(":")[1] ?? "0"];
+  });
 
-/** A worker that runs the text job for every run of the pool. */
-export function makeWorker(name: string, address: string, pool: string): Restartable {
-  const serving = ["--address", address, "--pool", pool, "--slots", "2", "--executor-id", name];
-  const terms = ["--lease-ttl", "3s", "--no-progress"];
-  return restartable(["worker", "exec", ...serving, ...terms, "--", process.execPath, JOB]);
-}
-
-/** Resolves when the server says that it is ready. */
-export async function untilReady(address: string): Promise<void> {
-  const deadlineMs = Date.now() + READY_WITHIN_MS;
-  while (Date.now() < deadlineMs) {
-    const response = await fetch(`${address}/readyz`).catch(() => undefined);
-    if (response?.ok) return;
-    await pause(LOOK_MS);
+  async function isReady(): Promise<boolean> {
+    if (address === "") address = ADDRESS.exec(readFileSync(logPath, "utf8"))?.[1] ?? "";
+    if (address === "") return false;
+    return await fetch(`http://${address}/readyz`).then(
+      (response) => response.ok,
+      () => false,
+    );
   }
-  throw new Error(`the server was not ready within ${READY_WITHIN_MS / 1000} s`);
+
+  return {
+    ...server,
+    url: () => `http://${address}`,
+    start: async () => {
+      await mkdir(directory, { recursive: true });
+      await server.start();
+      await until("the start of the server", START_DEADLINE_MS, isReady);
+    },
+  };
 }
 
-/** kill -9 of the database's own process; answers its process id. */
-export function killDatabase(dataDirectory: string): number {
-  const record = readFileSync(join(dataDirectory, "mongodb", "host.json"), "utf8");
-  const { pid } = JSON.parse(record) as { readonly pid: number };
-  process.kill(pid, "SIGKILL");
-  return pid;
+/** Makes a worker that runs the demo's command for whatever the pool has. */
+export function makeWorker(
+  name: string,
+  directory: string,
+  options: { readonly url: () => string; readonly pool: string; readonly slots: number },
+): DemoProcess {
+  return makeProcess(name, join(directory, `${name}.log`), () => {
+    const { url, pool, slots } = options;
+    const place = ["--address", url(), "--pool", pool, "--slots", String(slots)];
+    const terms = ["--executor-id", name, "--lease-ttl", "3s"];
+    const command = ["--", process.execPath, COMMAND];
+    return ["bin/keelson.js", "worker", "exec", ...place, ...terms, ...command];
+  });
+}
+
+/** Kills the embedded database of the server; answers the process id that it had. */
+export async function killDatabase(directory: string): Promise<number> {
+  const paths = hostPathsIn(join(directory, "data"));
+  const record = await readHostRecord(paths);
+  if (record === undefined || !(await isHostAlive(record))) return 0;
+  process.kill(record.pid, "SIGKILL");
+  await until(
+    "the end of the database",
+    STOP_DEADLINE_MS,
+    async () => !(await isHostAlive(record)),
+  );
+  return record.pid;
 }

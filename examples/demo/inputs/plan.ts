@@ -6,7 +6,7 @@ import type { TaskName } from "../text-job/tasks.ts";
 import { PASSAGES } from "./passages.ts";
 
 /** One line of `inputs.jsonl`: an item as IngestBatch takes it. */
-export interface InputLine {
+interface InputLine {
   readonly runtimeId: string;
   readonly input: {
     readonly idempotencyKey: string;
@@ -17,7 +17,8 @@ export interface InputLine {
   };
 }
 
-const DESKS = 12;
+/** Runtimes of the demo; each has a closing line at the end of the file. */
+export const DESKS = 12;
 const TASKS: readonly TaskName[] = ["count", "frequency", "longest", "tidy", "headline"];
 const ROUNDS = 10;
 const DRAFTS = 3;
@@ -88,9 +89,16 @@ function lines(round: number): readonly InputLine[] {
   ];
 }
 
-/** All lines of the demo, in the order in which they are sent. */
-export function planInputs(): readonly InputLine[] {
-  return Array.from({ length: ROUNDS }, (_round, index) => lines(index)).flat();
+/** The last job of each desk; it also wakes those where only notes wait. */
+function closings(): readonly InputLine[] {
+  return Array.from({ length: DESKS }, (_desk, index) => {
+    return job(`closing-${index + 1}`, index, "count", "The day is done.");
+  });
+}
+
+/** All lines of the demo, in the order in which they are sent; the closings are the last ones. */
+function planInputs(): readonly InputLine[] {
+  return [...Array.from({ length: ROUNDS }, (_round, index) => lines(index)).flat(), ...closings()];
 }
 
 /** The lines as the file holds them. */
