@@ -14,6 +14,9 @@ Examples:
 KEELSON_MONGODB_URI, when set, takes the place of the embedded database.
 `;
 
+/** Where the other commands look for a server unless told otherwise. */
+const PORT_DEFAULT = 7420;
+
 function placeOf(config: ServerConfig): string {
   switch (config.database.kind) {
     case "memory":
@@ -27,6 +30,7 @@ function placeOf(config: ServerConfig): string {
 
 function firstScreen(config: ServerConfig, server: RunningServer): string {
   const { url } = server;
+  const address = config.port === PORT_DEFAULT ? "" : ` --address ${url}`;
   return `
   Keelson ${SERVER_VERSION} serves at ${url}
   Data: ${placeOf(config)}
@@ -35,8 +39,8 @@ function firstScreen(config: ServerConfig, server: RunningServer): string {
     curl -s ${url}/keelson.runtime.v1.RuntimeControlPlaneService/Ingest \\
       -H 'content-type: application/json' \\
       -d '{"runtimeId":"agent-1","ensure":true,"input":{"prompt":{"text":"hello"}}}'
-    npx keelson runtime get agent-1
-    npx keelson worker exec --runtime agent-1 -- ./my-agent
+    npx keelson runtime get agent-1${address}
+    npx keelson worker exec${address} --runtime agent-1 -- ./my-agent
 
   Ctrl-C ends it.
 

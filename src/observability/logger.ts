@@ -24,7 +24,12 @@ export function makeLogger(options: LoggerOptions): Logger {
   const stream =
     destination ??
     (format === "pretty"
-      ? PinoPretty({ colorize: true, ignore: "pid,hostname,boundary", translateTime: "HH:MM:ss.l" })
+      ? PinoPretty({
+          colorize: true,
+          ignore: "pid,hostname,service,boundary",
+          singleLine: true,
+          translateTime: "HH:MM:ss.l",
+        })
       : pino.destination({ dest: 1, sync: true }));
   return pino(
     {
