@@ -11,13 +11,16 @@ export interface BatchLimits {
   readonly batchBytesMax: number;
 }
 
+/** What became of a run that was asked for; one that `failed` may be asked for again. */
+export type AssignOutcome = "started" | "refused" | "failed";
+
 /** Starts of runs and grants of leases. */
 export interface Assigner {
-  /** Reserves a slot and asks for a run; `onSettled` hears whether trying again makes sense. */
+  /** Takes a slot and asks for a run, unless one is asked for already. */
   readonly assign: (
     session: Session,
     stream: StreamName,
-    onSettled: (tryAgain: boolean) => void,
+    onSettled: (outcome: AssignOutcome) => void,
   ) => void;
   readonly grant: (session: Session, stream: StreamName) => void;
   /** Runs work whose refusals are ordinary and whose failures are logged. */
@@ -25,46 +28,65 @@ export interface Assigner {
 }
 
 /** True for failures that pass: the database is away, replicas race. */
-function isPassing(error: unknown): boolean {
+export function isPassing(error: unknown): boolean {
   return !(error instanceof RefusedError) || error.refusal.retryAfterMs !== undefined;
 }
 
+/** What assigning works with. */
+export interface AssignerOptions {
+  readonly streams: RuntimeStreams;
+  readonly observer: EngineObserver;
+  readonly limits: BatchLimits;
+  /** Whether work may be given to a session now; a promise where that has to be found out. */
+  readonly mayServe: (session: Session) => boolean | Promise<boolean>;
+}
+
 /** Makes the assigner of a process. */
-export function makeAssigner(
-  streams: RuntimeStreams,
-  observer: EngineObserver,
-  limits: BatchLimits,
-): Assigner {
+export function makeAssigner(options: AssignerOptions): Assigner {
+  const { streams, observer, limits, mayServe } = options;
+
   function background(task: string, work: Promise<unknown>): void {
     work.catch((error: unknown) => {
       if (isPassing(error)) observer.backgroundFailed(task, error);
     });
   }
 
-  async function startRun(session: Session, stream: StreamName): Promise<boolean> {
+  async function startRun(session: Session, stream: StreamName): Promise<AssignOutcome> {
     const { executorId, incarnationId, leaseTtlMs: ttlMs } = session.terms;
     const command = { type: "assign_run" as const, executorId, incarnationId, ttlMs, ...limits };
     try {
+      const may = mayServe(session);
+      if (may !== true && !(await may)) return "refused";
       await streams.submit(stream, { name: command.type, bytes: 200, command });
-      return false;
+      return "started";
     } catch (error) {
-      return isPassing(error);
+      if (!isPassing(error)) return "refused";
+      // Races of replicas are ordinary.
+      const isRace = error instanceof RefusedError && error.refusal.reason === "CONFLICT";
+      if (!isRace) observer.backgroundFailed("start of a run", error);
+      return "failed";
     }
+  }
+
+  async function grant(session: Session, stream: StreamName): Promise<void> {
+    const { executorId, incarnationId, leaseTtlMs: ttlMs } = session.terms;
+    const may = mayServe(session);
+    if (may !== true && !(await may)) return;
+    const command = { type: "grant_lease" as const, executorId, incarnationId, ttlMs };
+    await streams.submit(stream, { name: command.type, bytes: 150, command });
   }
 
   return {
     assign: (session, stream, onSettled) => {
-      session.reserved += 1;
-      void startRun(session, stream).then((tryAgain) => {
-        session.reserved -= 1;
-        onSettled(tryAgain);
+      if (session.asking.has(stream)) return;
+      session.asking.add(stream);
+      void startRun(session, stream).then((outcome) => {
+        session.asking.delete(stream);
+        onSettled(outcome);
+        session.wake?.();
       });
     },
-    grant: (session, stream) => {
-      const { executorId, incarnationId, leaseTtlMs: ttlMs } = session.terms;
-      const command = { type: "grant_lease" as const, executorId, incarnationId, ttlMs };
-      background("grant", streams.submit(stream, { name: command.type, bytes: 150, command }));
-    },
+    grant: (session, stream) => background("grant", grant(session, stream)),
     background,
   };
 }

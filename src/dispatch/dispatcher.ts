@@ -3,40 +3,48 @@
  *
  * D1  Executors are told only what committed events say; a start is decided by the runtime's
  *     stream.
- * D2  Work is found by local commits, by signals of other replicas, and by a poll of the views;
+ * D2  Work is found by local commits, by signals of other replicas, and by looks at the views;
  *     each alone would do, the faster ones only save time.
  * D3  A runtime without an attached executor costs nothing here.
  * D4  A runtime goes to its last executor when that one has a free slot, else to whoever has.
+ * D5  The replica that commits tells the others of work that it cannot place; nobody passes on
+ *     what he was told.
  */
-import type { RuntimeEvent } from "../core/runtime/events.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
 import type { StreamSummary } from "../core/shared/aggregate.ts";
 import type { Namespace, RunId, StreamName } from "../core/shared/ids.ts";
-import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineObserver } from "../engine/observer.ts";
 import type { Clock, Storage, StreamRow } from "../engine/ports.ts";
 import { parseStreamName } from "../engine/stream-name.ts";
+import { makeAcknowledgements } from "./acknowledgements.ts";
 import { makeAssigner } from "./assigner.ts";
-import { assignmentOf } from "./assignment.ts";
+import { type Detach, makeDepartures } from "./departures.ts";
 import { makeDueTimers } from "./due-timers.ts";
+import { makeHeldRuns } from "./held-runs.ts";
+import { makeHeldStreams } from "./held-streams.ts";
 import { makeLeaseSweeper } from "./lease-sweeper.ts";
-import { isHeldBy, makeNamedRuntimes } from "./named-runtimes.ts";
-import { noticesOf } from "./notices.ts";
+import { makeNamedRuntimes } from "./named-runtimes.ts";
+import { type Notice, type NoticeHolder, noticesOf } from "./notices.ts";
 import type { Payloads } from "./payloads.ts";
 import { makePools } from "./pools.ts";
-import { makeRenewals } from "./renewals.ts";
+import { makeRegisters, type Renewed } from "./registers.ts";
 import type { RuntimeCommit, RuntimeStreams } from "./runtime-streams.ts";
-import { holderKey, makeSession, type Session, type SessionTerms, tell } from "./session.ts";
+import { freeSlots, holderKey, type Session, type SessionTerms, tell } from "./session.ts";
+import { makeSessions } from "./sessions.ts";
 
 const POLL_MS = 1000;
-const STREAMS_MAX = 1000;
 /** An executor that polls is forgotten when it stays away this long; its leases are not. */
 const POLLER_IDLE_MS = 120_000;
+/** Streams that became runnable elsewhere and are being loaded; the rest is found in the views. */
+const LOADS_MAX = 500;
+/** A row that is behind its stream for so long is not just late. */
+const STALE_ROW_MS = 5000;
 
 /** Limits and observers of the dispatcher. */
 export interface DispatcherOptions {
   readonly engine: Engine;
+  readonly replicaId: string;
   readonly storage: Storage;
   readonly streams: RuntimeStreams;
   readonly payloads: Payloads;
@@ -59,31 +67,29 @@ export interface Dispatcher {
   readonly advanced: (stream: StreamName, commit: RuntimeCommit) => void;
   /**
    * Opens (or takes over) the session of an incarnation and sends again what it holds and does not
-   * name in `heldRunIds`. Refuses EXECUTOR_INCARNATION_DEAD.
+   * name in `heldRunIds`. Refuses EXECUTOR_INCARNATION_DEAD, LIMIT_EXCEEDED, SERVER_DRAINING.
    */
   readonly attach: (terms: SessionTerms, heldRunIds: readonly RunId[]) => Promise<Session>;
   /** Ends the session of a stream that closed; leases stay. */
   readonly close: (session: Session) => void;
   /** The session of an incarnation at this replica. */
   readonly sessionOf: (holder: string) => Session | undefined;
-  /** An executor that polls waits for a run from now on. */
-  readonly awaitRun: (session: Session) => void;
+  /** An executor that polls waits for a run from now on; resolves after a look for one. */
+  readonly awaitRun: (session: Session) => Promise<void>;
   /** Sends again the runs held by a session that polls and does not name them. */
-  readonly resend: (session: Session, heldRunIds: readonly RunId[]) => Promise<void>;
+  readonly resend: (session: Session, heldRunIds: readonly RunId[]) => void;
   /** Acknowledges runs that an incarnation says it holds; answers those that are not its. */
   readonly acknowledge: (
     namespace: Namespace,
     holder: string,
     runIds: readonly RunId[],
   ) => Promise<readonly RunId[]>;
-  /** Renews an incarnation's register; answers its time to live, or nothing when it is dead. */
-  readonly renew: (holder: string) => Promise<number | undefined>;
-  /** Renews the register of a session in the background; a dead one closes the session. */
+  /** Renews an incarnation's register; a dead one ends its session. */
+  readonly renew: (holder: string) => Promise<Renewed>;
+  /** Renews the register of a session in the background. */
   readonly renewLater: (session: Session) => void;
-  /** Ends an incarnation at its own wish, after its leases were given back. */
-  readonly detach: (holder: string) => Promise<void>;
-  /** Runtimes that an incarnation holds, from the views and from here. */
-  readonly heldStreams: (namespace: Namespace, holder: string) => Promise<readonly StreamName[]>;
+  /** Ends what an executor gives back at its own wish. */
+  readonly detach: Detach;
   readonly stats: () => {
     readonly sessions: number;
     readonly heldRuns: number;
@@ -91,84 +97,129 @@ export interface Dispatcher {
   };
 }
 
+/** What the parts of a dispatcher share with each other. */
+function makeParts(options: DispatcherOptions, onStaleRow: (row: StreamRow) => void) {
+  const { engine, storage, streams, payloads, clock, observer, summarize } = options;
+  const { time } = engine;
+  const { views } = storage;
+  const registers = makeRegisters(storage.leases, clock, time.nowMs);
+  const assigner = makeAssigner({
+    streams,
+    observer,
+    limits: { batchInputsMax: options.batchInputsMax, batchBytesMax: options.batchBytesMax },
+    mayServe: (session) => registers.isTrusted(session) || isAlive(session),
+  });
+  const named = makeNamedRuntimes({ streams, summarize, clock, time, assigner });
+  const pools = makePools({ engine, views, streams, summarize, clock, assigner, onStaleRow });
+  const held = makeHeldRuns({ streams, payloads, clock, observer });
+  const sessions = makeSessions({
+    registers,
+    clock,
+    resume: async (session, heldRunIds) => {
+      const found = await heldStreams(session.terms.namespace, session.holder);
+      await held.resume(session, found, new Set(heldRunIds));
+    },
+    join: (session) => {
+      const { target } = session.terms;
+      if (target.kind === "pool") pools.join(session, target.pool);
+      else named.join(session, target.streams);
+    },
+    leave: (session) => {
+      const { target } = session.terms;
+      if (target.kind === "pool") pools.leave(session, target.pool);
+      for (const stream of session.held.keys()) held.drop(session, stream);
+    },
+  });
+  const heldStreams = makeHeldStreams(engine.views, views, sessions.of);
+  const { acknowledge } = makeAcknowledgements({
+    engine,
+    replicaId: options.replicaId,
+    streams,
+    sessionOf: sessions.of,
+    heldStreams,
+    onFound: held.hold,
+  });
+  const detach = makeDepartures({
+    streams,
+    heldStreams,
+    sessionOf: sessions.of,
+    end: async (holder) => {
+      await storage.leases.close(holder);
+      const session = sessions.of(holder);
+      if (session) sessions.close(session, "detached");
+    },
+  });
+
+  /** Looks the register up where needed; a session whose register is over ends. */
+  async function isAlive(session: Session): Promise<boolean> {
+    const alive = await registers.confirm(session);
+    if (!alive) sessions.end(session.holder);
+    return alive;
+  }
+
+  return { registers, assigner, named, pools, held, sessions, acknowledge, detach, isAlive };
+}
+
 /** Makes the dispatcher of a process. */
 export function makeDispatcher(options: DispatcherOptions): Dispatcher {
   const { engine, storage, streams, payloads, clock, observer, summarize } = options;
   const { time, membership } = engine;
-  const sessions = new Map<string, Session>();
-  const assigner = makeAssigner(streams, observer, {
-    batchInputsMax: options.batchInputsMax,
-    batchBytesMax: options.batchBytesMax,
-  });
-  const named = makeNamedRuntimes({ streams, summarize, clock, time, assigner });
-  const pools = makePools({ engine, views: storage.views, streams, summarize, clock, assigner });
-  const renewals = makeRenewals(storage.leases, clock);
+  const parts = makeParts(options, onStaleRow);
+  const { registers, assigner, named, pools, held, sessions } = parts;
+  let loads = 0;
   let stopped = false;
 
-  function holderOf(stream: StreamName, state: RuntimeState): Session | undefined {
+  function sessionOf(stream: StreamName, holder: NoticeHolder | null): Session | undefined {
     const namespace = parseStreamName(stream)?.namespace;
-    if (!state.lease || namespace === undefined) return undefined;
-    return sessions.get(holderKey({ namespace, ...state.lease }));
+    if (!holder || namespace === undefined) return undefined;
+    return sessions.of(holderKey({ namespace, ...holder }));
   }
 
-  /** Gives a session whose slot became free its next work. */
+  /** Has a row written again that is behind its stream for longer than views lag. */
+  function onStaleRow(row: StreamRow): void {
+    const fold = streams.peek(row.stream);
+    if (!fold || fold.revision <= row.revision || time.nowMs() - fold.at < STALE_ROW_MS) return;
+    assigner.background("repair of a row", streams.reproject(row.stream));
+  }
+
+  /** Gives a session with room its next work. */
   function rematch(session: Session): void {
     const { namespace, target } = session.terms;
     if (target.kind === "pool") pools.match(namespace, target.pool);
-    else for (const stream of target.streams) named.serve(session, stream);
+    else named.serveAll(session);
   }
 
-  function hold(session: Session, stream: StreamName, runId: RunId): void {
-    drop(session, stream);
-    const release = streams.listen(stream, () => undefined);
-    session.held.set(stream, { runId, stream, release });
+  function announceStart(stream: StreamName, commit: RuntimeCommit): void {
+    const { run, lease } = commit.after.state;
+    const session = sessionOf(stream, lease);
+    if (!run || !session) return;
+    const since = summarize(commit.before.state).runnableSince ?? commit.stored.at;
+    options.onAssigned(Math.max(0, commit.stored.at - since));
+    held.hold(session, stream, run.runId);
+    const isAnswered = commit.events.some((event) => {
+      return event.type === "run_completed" && event.nextRunId === run.runId;
+    });
+    // A run that CompleteRun asked for goes out with its answer.
+    if (!isAnswered) held.send(session, stream);
   }
 
-  function drop(session: Session, stream: StreamName): void {
-    session.held.get(stream)?.release();
-    session.held.delete(stream);
-  }
-
-  async function send(session: Session, stream: StreamName, state: RuntimeState): Promise<void> {
-    const assignment = await assignmentOf(stream, state, payloads);
-    if (assignment) tell(session, { type: "run_assigned", assignment });
-  }
-
-  function announceStart(session: Session, stream: StreamName, commit: RuntimeCommit): void {
-    const { state } = commit.after;
-    if (!state.run) return;
-    hold(session, stream, state.run.runId);
-    options.onAssigned(Math.max(0, commit.stored.at - commit.before.state.wakeAt));
-    const isAnswered = commit.commands.some(({ command }) => command === "complete_run");
-    if (!isAnswered) assigner.background("assignment", send(session, stream, state));
-  }
-
-  /** Tells the executor of one event; the states are those around the whole commit. */
-  function inform(stream: StreamName, event: RuntimeEvent, commit: RuntimeCommit): void {
-    const before = commit.before.state;
-    const after = commit.after.state;
-    const session = holderOf(stream, after) ?? holderOf(stream, before);
+  function deliver(stream: StreamName, notice: Notice, isDeaf: boolean): void {
+    const session = sessionOf(stream, notice.to);
     if (!session) return;
-    const { runtimeId, epochId, run } = after;
-    if (event.type === "lease_granted") {
-      if (!event.named) return;
-      tell(session, { type: "lease_granted", runtimeId, generation: event.generation, epochId });
-    } else if (event.type === "run_started") {
-      if (run?.runId === event.runId) announceStart(session, stream, commit);
-    } else if (event.type === "input_admitted") {
-      const lane = after.inputs.get(event.input.inputId)?.lane;
-      if (!run || lane !== "steer") return;
-      const count = after.steerLane.size;
-      tell(session, { type: "steer_available", runtimeId, runId: run.runId, count });
-    } else {
-      for (const message of noticesOf(event, before, after)) tell(session, message);
+    const { message } = notice;
+    if (message.type === "control" && message.control === "interrupt" && message.runId) {
+      session.interruptedMs.set(message.runId, clock.monotonicMs());
     }
+    if (notice.leaves) session.returned.add(stream);
+    tell(session, message);
+    const isTakenBack = message.type === "lease_lost" && message.reason === "taken_back";
+    if (isTakenBack && isDeaf && !session.terms.polls) sessions.close(session, "unresponsive");
   }
 
   /** Puts a runnable runtime where an executor will find it: here, or at another replica. */
   function offer(stream: StreamName, state: RuntimeState): boolean {
     if (state.lease?.named !== true) return pools.offer(stream, state);
-    const session = holderOf(stream, state);
+    const session = sessionOf(stream, state.lease);
     if (session) named.serve(session, stream);
     return session !== undefined;
   }
@@ -179,136 +230,77 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     const after = commit.after.state;
     const { dueAt, runnableSince } = summarize(after);
     timers.set(stream, dueAt);
-    const formerHolder = holderOf(stream, before);
-    const hasEnded = before.run !== null && before.run.runId !== after.run?.runId;
-    if (hasEnded && formerHolder?.held.get(stream)?.runId === before.run.runId) {
-      drop(formerHolder, stream);
+    const former = sessionOf(stream, before.lease);
+    const ended = former?.held.get(stream);
+    const hasEnded = ended !== undefined && ended.runId !== after.run?.runId;
+    if (former && hasEnded) held.drop(former, stream);
+    const isDeaf = ended?.delivery === "done";
+    for (const notice of noticesOf({ events: commit.events, before, after })) {
+      deliver(stream, notice, isDeaf);
     }
-    for (const event of commit.events) inform(stream, event, commit);
-    if (runnableSince !== undefined && !offer(stream, after)) {
-      if (before.run !== null || !before.wake) engine.relay.tellRunnable(stream);
+    if (after.run && after.run.runId !== before.run?.runId) announceStart(stream, commit);
+    if (runnableSince !== undefined && !offer(stream, after) && commit.isOwn) {
+      const wasKnown = summarize(before).runnableSince !== undefined && before.lease === null;
+      if (!wasKnown) engine.relay.tellRunnable(stream);
     }
-    if (formerHolder && hasEnded) rematch(formerHolder);
+    if (former && hasEnded) rematch(former);
   }
 
-  async function heldStreams(namespace: Namespace, holder: string): Promise<readonly StreamName[]> {
-    await engine.views.flush();
-    const viewHolder = holder.slice(holder.indexOf("/") + 1);
-    const rows = await storage.views.heldBy(viewHolder, STREAMS_MAX);
-    const found = rows.filter((row) => row.namespace === namespace).map((row) => row.stream);
-    return [...new Set([...found, ...(sessions.get(holder)?.held.keys() ?? [])])];
+  function hearOfRunnable(stream: StreamName): void {
+    const address = parseStreamName(stream);
+    const isServed = address?.kind === "runtime" && sessions.serves(address.namespace);
+    if (!isServed || loads >= LOADS_MAX) return;
+    loads += 1;
+    const offered = streams.fresh(stream).then(({ state }) => offer(stream, state));
+    const counted = offered.finally(() => {
+      loads -= 1;
+    });
+    assigner.background("runnable elsewhere", counted);
   }
 
-  /** Takes up the runs that the incarnation holds already, and sends those it does not have. */
-  async function resume(session: Session, heldRunIds: ReadonlySet<RunId>): Promise<void> {
-    for (const stream of await heldStreams(session.terms.namespace, session.holder)) {
-      const { state } = await streams.fresh(stream);
-      if (!isHeldBy(session, state) || !state.run) continue;
-      const { runId, generation, interruptRequested } = state.run;
-      hold(session, stream, runId);
-      if (!heldRunIds.has(runId)) {
-        await send(session, stream, state);
-      } else if (interruptRequested) {
-        const { runtimeId } = state;
-        tell(session, { type: "control", runtimeId, runId, generation, control: "interrupt" });
-      }
+  async function renew(holder: string): Promise<Renewed> {
+    const session = sessions.of(holder);
+    const renewed = await registers.renew(holder, session);
+    if (session && renewed.kind !== "renewed") sessions.close(session);
+    return renewed;
+  }
+
+  function tend(session: Session): void {
+    const { polls, target } = session.terms;
+    const isAway = clock.monotonicMs() - session.seenMs > POLLER_IDLE_MS;
+    if (session.closed || (polls && !session.pollWaits && isAway)) {
+      sessions.close(session);
+      return;
+    }
+    if (held.reconcile(session) || target.kind === "runtimes") rematch(session);
+    if (membership.isReachable()) {
+      assigner.background("look at a register", parts.isAlive(session));
     }
   }
 
-  async function attach(terms: SessionTerms, heldRunIds: readonly RunId[]): Promise<Session> {
-    const session = makeSession(terms, clock.monotonicMs());
-    const { executorId, incarnationId, target } = terms;
-    if ((await storage.leases.open(session.holder, terms.leaseTtlMs)) === "lapsed") {
-      const message =
-        "This incarnation's lease lapsed for good; restart the executor with a new incarnation id";
-      const metadata = { executorId, incarnationId };
-      throw new RefusedError(refusalOf("EXECUTOR_INCARNATION_DEAD", message, metadata));
-    }
-    const older = sessions.get(session.holder);
-    if (older) {
-      tell(older, { type: "close_stream", reason: "replaced" });
-      close(older);
-    }
-    sessions.set(session.holder, session);
-    await resume(session, new Set(heldRunIds));
-    if (target.kind === "pool") pools.join(session, target.pool);
-    else for (const stream of target.streams) named.join(session, stream);
-    return session;
-  }
-
-  function close(session: Session): void {
-    session.closed = true;
-    for (const held of session.held.values()) held.release();
-    session.held.clear();
-    for (const cleanup of session.cleanups.splice(0)) cleanup();
-    const { target } = session.terms;
-    if (target.kind === "pool") pools.leave(session, target.pool);
-    if (sessions.get(session.holder) === session) sessions.delete(session.holder);
-    session.wake?.();
-  }
-
-  async function acknowledge(
-    namespace: Namespace,
-    holder: string,
-    runIds: readonly RunId[],
-  ): Promise<readonly RunId[]> {
-    const unknown = new Set(runIds);
-    const session = sessions.get(holder);
-    const here = [...(session?.held.values() ?? [])];
-    const areAllHere = runIds.every((runId) => here.some((held) => held.runId === runId));
-    const candidates = areAllHere
-      ? here.filter((held) => unknown.has(held.runId)).map((held) => held.stream)
-      : await heldStreams(namespace, holder);
-    for (const stream of candidates) {
-      const { state } = areAllHere ? await streams.known(stream) : await streams.fresh(stream);
-      const { run, lease } = state;
-      if (!run || !lease || holderKey({ namespace, ...lease }) !== holder) continue;
-      if (!unknown.delete(run.runId) || run.acknowledged) continue;
-      const { runId, generation } = run;
-      const command = { type: "acknowledge_run" as const, runId, generation };
-      const envelope = { name: command.type, bytes: 100, retrySafe: true, command };
-      try {
-        await streams.submit(stream, envelope);
-      } catch (error) {
-        // The run ended or changed hands meanwhile: it is one of those that are not the caller's.
-        if (!(error instanceof RefusedError) || error.refusal.retryAfterMs !== undefined)
-          throw error;
-        unknown.add(runId);
-      }
-    }
-    return [...unknown];
-  }
-
-  async function renew(holder: string): Promise<number | undefined> {
-    const session = sessions.get(holder);
-    if (await renewals.renew(holder)) {
-      return session?.terms.leaseTtlMs ?? (await storage.leases.get(holder))?.ttlMs;
-    }
-    if (session) close(session);
-    return undefined;
-  }
-
-  async function poll(): Promise<void> {
-    for (const session of sessions.values()) {
-      const { target, polls } = session.terms;
-      if (target.kind === "runtimes") rematch(session);
-      const isAway = clock.monotonicMs() - session.seenMs > POLLER_IDLE_MS;
-      if (polls && !session.pollWaits && isAway) close(session);
-    }
-    try {
-      await pools.poll();
-    } catch (error) {
-      observer.backgroundFailed("poll for runnable runtimes", error);
-    }
-    if (!stopped) clock.after(POLL_MS, () => void poll());
+  function poll(): void {
+    if (stopped) return;
+    for (const session of sessions.all()) tend(session);
+    assigner.background("look for runnable runtimes", pools.lookAll());
+    clock.after(POLL_MS, poll);
   }
 
   async function lapse(holder: string, row: StreamRow): Promise<void> {
     const { lease } = (await streams.fresh(row.stream)).state;
-    if (!lease || holderKey({ namespace: row.namespace, ...lease }) !== holder) return;
+    if (!lease || holderKey({ namespace: row.namespace, ...lease }) !== holder) {
+      onStaleRow(row);
+      return;
+    }
     const { executorId, incarnationId } = lease;
     const command = { type: "lapse_lease" as const, executorId, incarnationId };
     await streams.submit(row.stream, { name: command.type, bytes: 150, command });
+  }
+
+  async function tick(stream: StreamName, row?: StreamRow): Promise<void> {
+    const { acknowledgeTimeoutMs } = options;
+    const command = { type: "tick" as const, acknowledgeTimeoutMs };
+    const { events } = await streams.submit(stream, { name: command.type, bytes: 100, command });
+    if (row && events.length === 0) onStaleRow(row);
   }
 
   const timers = makeDueTimers({
@@ -316,11 +308,9 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     clock,
     time,
     observer,
-    tick: async (stream) => {
-      const { acknowledgeTimeoutMs } = options;
-      const command = { type: "tick" as const, acknowledgeTimeoutMs };
-      await streams.submit(stream, { name: command.type, bytes: 100, command });
-    },
+    steadyForMs: membership.steadyForMs,
+    graceMs: options.acknowledgeTimeoutMs,
+    tick,
   });
 
   const sweeper = makeLeaseSweeper({
@@ -328,64 +318,54 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     views: storage.views,
     clock,
     observer,
-    lapse,
+    databaseTime: storage.databaseTime,
     nowMs: time.nowMs,
     steadyForMs: membership.steadyForMs,
-    onLapsed: (holder) => {
-      const session = sessions.get(holder);
-      if (session) clock.after(POLL_MS, () => close(session));
-    },
+    onLapsed: sessions.end,
+    lapse,
   });
 
   engine.onRunnableElsewhere((names) => {
-    for (const stream of sessions.size === 0 ? [] : names) {
-      if (parseStreamName(stream)?.kind !== "runtime") continue;
-      const offered = streams.fresh(stream).then(({ state }) => offer(stream, state));
-      assigner.background("runnable elsewhere", offered);
-    }
+    for (const stream of names) hearOfRunnable(stream);
   });
 
   return {
     start: () => {
       timers.start();
       sweeper.start();
-      clock.after(POLL_MS, () => void poll());
+      clock.after(POLL_MS, poll);
     },
     stop: () => {
       stopped = true;
       timers.stop();
       sweeper.stop();
-      for (const session of sessions.values()) {
-        tell(session, { type: "close_stream", reason: "server_draining" });
-        close(session);
-      }
+      sessions.stop();
     },
     advanced,
-    attach,
-    close,
-    sessionOf: (holder) => sessions.get(holder),
-    awaitRun: (session) => {
+    attach: sessions.attach,
+    close: sessions.close,
+    sessionOf: sessions.of,
+    awaitRun: async (session) => {
       session.pollWaits = true;
       session.seenMs = clock.monotonicMs();
       rematch(session);
+      const { namespace, target } = session.terms;
+      if (target.kind !== "pool" || freeSlots(session) <= 0) return;
+      const look = pools.look(namespace, target.pool);
+      assigner.background("look for runnable runtimes", look);
+      // What cannot be looked up now is found later.
+      await look.catch(() => undefined);
     },
-    resend: (session, heldRunIds) => resume(session, new Set(heldRunIds)),
-    acknowledge,
+    resend: (session, heldRunIds) => held.resend(session, new Set(heldRunIds)),
+    acknowledge: parts.acknowledge,
     renew,
     renewLater: (session) => {
       assigner.background("renewal", renew(session.holder));
     },
-    detach: async (holder) => {
-      await storage.leases.close(holder);
-      const session = sessions.get(holder);
-      if (!session) return;
-      tell(session, { type: "close_stream", reason: "detached" });
-      close(session);
-    },
-    heldStreams,
+    detach: parts.detach,
     stats: () => ({
-      sessions: sessions.size,
-      heldRuns: [...sessions.values()].reduce((sum, session) => sum + session.held.size, 0),
+      sessions: sessions.count(),
+      heldRuns: [...sessions.all()].reduce((sum, session) => sum + session.held.size, 0),
       queued: pools.queued(),
     }),
   };

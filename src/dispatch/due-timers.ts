@@ -1,11 +1,13 @@
 /**
  * Timers of streams: a local one for each stream seen here, and a sweep of the views for the
- * others. The tick is an ordinary command, so it does not matter how many replicas send it.
+ * others. The tick is an ordinary command, so it does not matter how many replicas send it. Nothing
+ * is ticked while the process or the database were disturbed lately: a deadline that passed
+ * meanwhile is nobody's fault.
  */
 import type { StreamName, TimeMs } from "../core/shared/ids.ts";
 import type { DatabaseTime } from "../engine/database-time.ts";
 import type { EngineObserver } from "../engine/observer.ts";
-import type { Clock, ViewStore } from "../engine/ports.ts";
+import type { Clock, StreamRow, ViewStore } from "../engine/ports.ts";
 
 const SWEEP_MS = 1000;
 const SWEEP_ROWS = 500;
@@ -24,9 +26,14 @@ export interface DueTimers {
 export interface DueTimersOptions {
   readonly views: Pick<ViewStore, "due">;
   readonly clock: Clock;
-  readonly time: DatabaseTime;
+  readonly time: Pick<DatabaseTime, "nowMs">;
   readonly observer: EngineObserver;
-  readonly tick: (stream: StreamName) => Promise<void>;
+  /** For how long nothing disturbed this process and its database. */
+  readonly steadyForMs: () => number;
+  /** How long it must have been steady for timers to count. */
+  readonly graceMs: number;
+  /** Ticks a stream; `row` is where its timer was found, if that was in the views. */
+  readonly tick: (stream: StreamName, row?: StreamRow) => Promise<void>;
 }
 
 /** Makes the timers of a process. */
@@ -35,8 +42,8 @@ export function makeDueTimers(options: DueTimersOptions): DueTimers {
   const due = new Map<StreamName, TimeMs>();
   let stopped = false;
 
-  function tick(stream: StreamName): void {
-    options.tick(stream).catch((error: unknown) => {
+  function tick(stream: StreamName, row?: StreamRow): void {
+    options.tick(stream, row).catch((error: unknown) => {
       observer.backgroundFailed("timer", error);
     });
   }
@@ -49,15 +56,20 @@ export function makeDueTimers(options: DueTimersOptions): DueTimers {
       tick(stream);
     }
     try {
-      for (const row of await views.due(nowMs - SWEEP_LATE_MS, SWEEP_ROWS)) tick(row.stream);
+      const rows = await views.due(nowMs - SWEEP_LATE_MS, SWEEP_ROWS);
+      // Asked again: the read itself may have taken as long as an outage lasts.
+      if (options.steadyForMs() >= options.graceMs) for (const row of rows) tick(row.stream, row);
     } catch (error) {
       observer.backgroundFailed("sweep of timers", error);
     }
-    schedule();
   }
 
   function schedule(): void {
-    if (!stopped) clock.after(SWEEP_MS, () => void sweep());
+    if (stopped) return;
+    clock.after(SWEEP_MS, () => {
+      const isSteady = options.steadyForMs() >= options.graceMs;
+      void (isSteady ? sweep() : Promise.resolve()).then(schedule);
+    });
   }
 
   return {

@@ -55,14 +55,17 @@ export interface SteerNotice {
   readonly count: number;
 }
 
+/** The lease of a runtime was granted, or held on to. */
+export interface LeaseGrant {
+  readonly type: "lease_granted";
+  readonly runtimeId: RuntimeId;
+  readonly generation: Generation;
+  readonly epochId: EpochId;
+}
+
 /** One message to an executor. */
 export type ExecutorMessage =
-  | {
-      readonly type: "lease_granted";
-      readonly runtimeId: RuntimeId;
-      readonly generation: Generation;
-      readonly epochId: EpochId;
-    }
+  | LeaseGrant
   | { readonly type: "run_assigned"; readonly assignment: Assignment }
   | Control
   | SteerNotice
@@ -70,5 +73,5 @@ export type ExecutorMessage =
   | {
       /** The stream ends after this message; leases go on. */
       readonly type: "close_stream";
-      readonly reason: "server_draining" | "replaced" | "detached";
+      readonly reason: "server_draining" | "replaced" | "detached" | "unresponsive";
     };

@@ -1,21 +1,26 @@
 /** Serves runtimes that an executor named: gets their lease, holds it, and starts their runs. */
 import type { RuntimeState } from "../core/runtime/state.ts";
 import type { StreamSummary } from "../core/shared/aggregate.ts";
-import type { StreamName } from "../core/shared/ids.ts";
+import type { StreamName, TimeMs } from "../core/shared/ids.ts";
 import type { Clock } from "../engine/ports.ts";
 import type { DatabaseTime } from "../engine/database-time.ts";
 import type { Assigner } from "./assigner.ts";
+import { mayGoBackAt } from "./returned-runs.ts";
 import type { RuntimeStreams } from "./runtime-streams.ts";
 import { freeSlots, type Session, tell } from "./session.ts";
 
+/** Longer waits are left to the regular look at all named runtimes. */
 const WAKE_MAX_MS = 1000;
+const RETRY_MS = 250;
 
 /** Named runtimes of the sessions at this replica. */
 export interface NamedRuntimes {
-  /** Starts serving a named runtime; a lease held already is announced again. */
-  readonly join: (session: Session, stream: StreamName) => void;
-  /** Does what the committed state of the runtime calls for. */
+  /** Starts serving the named runtimes; leases held already are announced again. */
+  readonly join: (session: Session, streams: readonly StreamName[]) => void;
+  /** Does what the committed state of a runtime calls for. */
   readonly serve: (session: Session, stream: StreamName) => void;
+  /** Does so for all runtimes that the session named, the longest runnable first. */
+  readonly serveAll: (session: Session) => void;
 }
 
 /** What serving named runtimes works with. */
@@ -33,36 +38,76 @@ export function isHeldBy(session: Session, state: RuntimeState): boolean {
   return state.lease?.executorId === executorId && state.lease.incarnationId === incarnationId;
 }
 
+function canBeHeld(state: RuntimeState): boolean {
+  const isOver = state.phase === "stopped" || state.phase === "destroyed";
+  return state.registration === "registered" && !isOver;
+}
+
 /** Makes the server of named runtimes of a process. */
 export function makeNamedRuntimes(options: NamedRuntimesOptions): NamedRuntimes {
   const { streams, summarize, clock, time, assigner } = options;
+  /** Sessions that are looked at again soon, once each. */
+  const alarms = new Map<Session, { readonly atMs: number; readonly cancel: () => void }>();
 
-  function canBeHeld(state: RuntimeState): boolean {
-    const isOver = state.phase === "stopped" || state.phase === "destroyed";
-    return state.registration === "registered" && !isOver;
+  function serveSoon(session: Session, delayMs: number): void {
+    const atMs = clock.monotonicMs() + delayMs;
+    const alarm = alarms.get(session);
+    if (delayMs > WAKE_MAX_MS || (alarm && alarm.atMs <= atMs)) return;
+    alarm?.cancel();
+    const cancel = clock.after(delayMs, () => {
+      alarms.delete(session);
+      serveAll(session);
+    });
+    alarms.set(session, { atMs, cancel });
+  }
+
+  /** From when on a run may start; undefined when there is nothing to run. */
+  function dueAt(state: RuntimeState): TimeMs | undefined {
+    const { runnableSince } = summarize(state);
+    if (runnableSince === undefined) return undefined;
+    return Math.max(runnableSince, mayGoBackAt(state) ?? 0);
   }
 
   function startRun(session: Session, stream: StreamName, state: RuntimeState): void {
-    const { runnableSince } = summarize(state);
-    if (runnableSince === undefined || session.held.has(stream) || freeSlots(session) <= 0) return;
-    const waitMs = runnableSince - time.nowMs();
+    const due = dueAt(state);
+    if (due === undefined || session.held.has(stream) || freeSlots(session) <= 0) return;
+    const waitMs = due - time.nowMs();
     if (waitMs > 0) {
-      clock.after(Math.min(waitMs, WAKE_MAX_MS), () => serve(session, stream));
+      serveSoon(session, waitMs);
       return;
     }
-    assigner.assign(session, stream, (tryAgain) => {
-      if (tryAgain) clock.after(WAKE_MAX_MS, () => serve(session, stream));
-      else serve(session, stream);
+    assigner.assign(session, stream, (outcome) => {
+      // What was refused may be refused again and again: never at once.
+      if (outcome === "started") serveAll(session);
+      else serveSoon(session, RETRY_MS);
     });
   }
 
+  function load(stream: StreamName, then: () => void): void {
+    assigner.background("load of a named runtime", streams.known(stream).then(then));
+  }
+
   function serve(session: Session, stream: StreamName): void {
+    if (session.closed || session.ending || session.returned.has(stream)) return;
     const state = streams.peek(stream)?.state;
-    if (!state || session.closed || !canBeHeld(state)) return;
+    if (!state || !canBeHeld(state)) return;
     if (state.lease === null) assigner.grant(session, stream);
     else if (!isHeldBy(session, state)) return;
     else if (!state.lease.named) assigner.grant(session, stream);
     else startRun(session, stream, state);
+  }
+
+  function serveAll(session: Session): void {
+    const { target } = session.terms;
+    if (target.kind !== "runtimes" || session.closed) return;
+    const waiting: { readonly stream: StreamName; readonly dueMs: TimeMs }[] = [];
+    for (const stream of target.streams) {
+      const fold = streams.peek(stream);
+      if (fold) waiting.push({ stream, dueMs: dueAt(fold.state) ?? 0 });
+      else load(stream, () => serve(session, stream));
+    }
+    waiting.sort((left, right) => left.dueMs - right.dueMs);
+    for (const { stream } of waiting) serve(session, stream);
   }
 
   function announce(session: Session, stream: StreamName): void {
@@ -76,13 +121,17 @@ export function makeNamedRuntimes(options: NamedRuntimesOptions): NamedRuntimes 
   }
 
   return {
-    join: (session, stream) => {
-      session.cleanups.push(streams.listen(stream, () => serve(session, stream)));
-      const loaded = streams.known(stream).then(() => {
-        announce(session, stream);
+    join: (session, named) => {
+      for (const stream of named) {
+        session.cleanups.push(streams.listen(stream, () => serve(session, stream)));
+        load(stream, () => announce(session, stream));
+      }
+      session.cleanups.push(() => {
+        alarms.get(session)?.cancel();
+        alarms.delete(session);
       });
-      assigner.background("attach to a runtime", loaded);
     },
     serve,
+    serveAll,
   };
 }

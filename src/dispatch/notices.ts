@@ -1,10 +1,34 @@
 /**
- * Translates committed events of a runtime into what its executor is told. Pure: from a commit's
- * events and the states around it.
+ * Translates a committed commit of a runtime into what executors are told of it. Pure. The events
+ * are walked in order, because one commit may take a runtime from one executor and give it to
+ * another: each message goes to whoever held the runtime at that point.
  */
 import type { RuntimeEvent } from "../core/runtime/events.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
+import type { ExecutorId, Generation, IncarnationId, RunId } from "../core/shared/ids.ts";
 import type { Control, ExecutorMessage, LeaseLossReason } from "./messages.ts";
+
+/** An incarnation and the lease it has or had. */
+export interface NoticeHolder {
+  readonly executorId: ExecutorId;
+  readonly incarnationId: IncarnationId;
+  readonly generation: Generation;
+}
+
+/** One message with whom it is for. */
+export interface Notice {
+  readonly to: NoticeHolder;
+  readonly message: ExecutorMessage;
+  /** The executor gave a named lease back: it is not to be served there any more. */
+  readonly leaves?: true;
+}
+
+/** The part of a commit that notices are made from. */
+export interface NoticedCommit {
+  readonly events: readonly RuntimeEvent[];
+  readonly before: RuntimeState;
+  readonly after: RuntimeState;
+}
 
 const CONTROLS: Readonly<Partial<Record<RuntimeEvent["type"], Control["control"]>>> = {
   run_interrupted: "interrupt",
@@ -14,52 +38,144 @@ const CONTROLS: Readonly<Partial<Record<RuntimeEvent["type"], Control["control"]
   runtime_unregistered: "unregister",
 };
 
-const LOSSES: Readonly<Partial<Record<RuntimeEvent["type"], LeaseLossReason>>> = {
-  lease_lapsed: "lapsed",
-  lease_fenced: "fenced",
-  lease_released: "released",
-};
-
-function lossReason(event: RuntimeEvent, before: RuntimeState): LeaseLossReason | undefined {
-  const reason = LOSSES[event.type];
-  if (reason === "released" && before.lease?.named !== true) return undefined;
-  if (event.type === "run_returned" && event.how === "taken_back") return "taken_back";
-  return reason;
+/** Where the walk over the events of a commit stands. */
+interface Walk {
+  /** Who holds the runtime now. */
+  holder: (NoticeHolder & { readonly named: boolean }) | null;
+  /** Who held it before the last loss in this commit. */
+  former: NoticeHolder | null;
+  /** The run in flight, or the one that was lost in this commit. */
+  runId: RunId | undefined;
+  readonly notices: Notice[];
 }
 
-/** Messages that one event causes for the executor that held the lease before it. */
-export function noticesOf(
+/** Why a lease ends with this event; undefined where its holder knows already. */
+function lossReason(
   event: RuntimeEvent,
-  before: RuntimeState,
-  after: RuntimeState,
-): readonly ExecutorMessage[] {
-  const { runtimeId } = after;
-  const runId = before.run?.runId;
-  const generation = before.lease?.generation ?? before.generation;
-  const messages: ExecutorMessage[] = [];
-  const control = CONTROLS[event.type];
-  if (control !== undefined) {
-    const reason = "reason" in event ? event.reason : undefined;
-    messages.push({
-      type: "control",
-      runtimeId,
-      generation,
-      control,
-      ...(runId === undefined ? {} : { runId }),
-      ...(reason === undefined ? {} : { reason }),
-    });
+  next: RuntimeEvent | undefined,
+  isNamed: boolean,
+): LeaseLossReason | undefined {
+  switch (event.type) {
+    case "lease_lapsed":
+      return "lapsed";
+    case "lease_fenced":
+      return "fenced";
+    case "lease_released":
+      if (next?.type === "runtime_unregistered") return "fenced";
+      return isNamed ? "released" : undefined;
+    case "run_returned":
+      return event.how === "taken_back" && next?.type !== "lease_lapsed" ? "taken_back" : undefined;
+    default:
+      return undefined;
   }
-  const reason = lossReason(event, before);
-  if (reason !== undefined) {
-    messages.push({
+}
+
+function noteLoss(walk: Walk, reason: LeaseLossReason, after: RuntimeState): void {
+  const { holder, runId } = walk;
+  if (!holder) return;
+  const isGivenAway = after.lease !== null && after.lease.generation !== holder.generation;
+  walk.notices.push({
+    to: holder,
+    message: {
       type: "lease_lost",
-      runtimeId,
-      generation,
+      runtimeId: after.runtimeId,
+      generation: holder.generation,
       currentGeneration: after.generation,
       reason,
       ...(runId === undefined ? {} : { runId }),
-      ...(after.lease === null ? {} : { holderExecutorId: after.lease.executorId }),
-    });
+      ...(isGivenAway ? { holderExecutorId: after.lease.executorId } : {}),
+    },
+    ...(reason === "released" ? { leaves: true } : {}),
+  });
+}
+
+function noteControl(walk: Walk, event: RuntimeEvent, after: RuntimeState): void {
+  const control = CONTROLS[event.type];
+  const to = walk.holder ?? walk.former;
+  if (control === undefined || !to) return;
+  const { runId, notices } = walk;
+  const reason = "reason" in event ? event.reason : undefined;
+  notices.push({
+    to,
+    message: {
+      type: "control",
+      runtimeId: after.runtimeId,
+      generation: to.generation,
+      control,
+      ...(runId === undefined ? {} : { runId }),
+      ...(reason === undefined ? {} : { reason }),
+    },
+  });
+}
+
+/** Whether the executor itself ended the run, so that it needs not be told of it. */
+function endsRunAtWill(event: RuntimeEvent): boolean {
+  switch (event.type) {
+    case "run_completed":
+    case "run_cancelled":
+      return true;
+    case "run_failed":
+      return event.cause === "executor";
+    case "run_returned":
+      return event.how === "released";
+    default:
+      return false;
   }
-  return messages;
+}
+
+function endsLease(event: RuntimeEvent): boolean {
+  const { type } = event;
+  return type === "lease_lapsed" || type === "lease_fenced" || type === "lease_released";
+}
+
+function step(
+  walk: Walk,
+  event: RuntimeEvent,
+  next: RuntimeEvent | undefined,
+  after: RuntimeState,
+): void {
+  if (event.type === "lease_granted") {
+    const { executorId, incarnationId, generation, named } = event;
+    if (!walk.holder) walk.runId = undefined;
+    walk.holder = { executorId, incarnationId, generation, named };
+    walk.former = null;
+    if (!named) return;
+    const { runtimeId, epochId } = after;
+    const message = { type: "lease_granted", runtimeId, generation, epochId } as const;
+    walk.notices.push({ to: walk.holder, message });
+    return;
+  }
+  if (event.type === "run_started") walk.runId = event.runId;
+  if (endsRunAtWill(event)) walk.runId = undefined;
+  const reason = lossReason(event, next, walk.holder?.named === true);
+  if (reason !== undefined) noteLoss(walk, reason, after);
+  noteControl(walk, event, after);
+  if (!endsLease(event)) return;
+  walk.former = walk.holder ?? walk.former;
+  walk.holder = null;
+}
+
+/** Steering inputs that wait while a run is in flight, if this commit admitted any. */
+export function steerNotice(after: RuntimeState): ExecutorMessage | undefined {
+  const count = after.steerLane.size;
+  if (!after.run || count === 0) return undefined;
+  const { runtimeId, run } = after;
+  return { type: "steer_available", runtimeId, runId: run.runId, count };
+}
+
+/** What executors are told of a commit, in order; assignments are told on their own. */
+export function noticesOf(commit: NoticedCommit): readonly Notice[] {
+  const { events, before, after } = commit;
+  const walk: Walk = {
+    holder: before.lease,
+    former: null,
+    runId: before.run?.runId,
+    notices: [],
+  };
+  for (const [index, event] of events.entries()) step(walk, event, events[index + 1], after);
+  const message = steerNotice(after);
+  const admits = events.some((event) => event.type === "input_admitted");
+  const hasMore = after.steerLane.size > before.steerLane.size || before.run === null;
+  if (message && admits && hasMore && after.lease) walk.notices.push({ to: after.lease, message });
+  return walk.notices;
 }

@@ -38,9 +38,10 @@ export function makePayloads(
   function remember(stream: StreamName, events: readonly RuntimeEvent[]): void {
     for (const event of events) {
       if (event.type !== "input_admitted") continue;
+      const key = keyOf(stream, event.input.inputId);
       const bytes = event.payloadBytes + 200;
-      cache.set(keyOf(stream, event.input.inputId), { input: event.input, bytes });
-      cacheBytes += bytes;
+      cacheBytes += bytes - (cache.get(key)?.bytes ?? 0);
+      cache.set(key, { input: event.input, bytes });
     }
     for (const [key, { bytes }] of cache) {
       if (cacheBytes <= CACHE_BYTES_MAX) break;

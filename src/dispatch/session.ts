@@ -9,7 +9,7 @@ import type {
   RunId,
   StreamName,
 } from "../core/shared/ids.ts";
-import type { ExecutorMessage } from "./messages.ts";
+import type { ExecutorMessage, LeaseLoss } from "./messages.ts";
 
 /** What an executor serves: runtimes by name, or whatever a pool has. */
 export type ServedTarget =
@@ -34,6 +34,8 @@ export interface HeldRun {
   readonly runId: RunId;
   readonly stream: StreamName;
   readonly release: () => void;
+  /** How far its assignment is on the way into the mailbox; `missed` is tried again. */
+  delivery: "none" | "under_way" | "done" | "missed";
 }
 
 /** State of one incarnation at this replica. */
@@ -43,14 +45,26 @@ export interface Session {
   readonly holder: string;
   /** Runs by stream: one run per runtime. */
   readonly held: Map<StreamName, HeldRun>;
-  /** Assignments asked for and not yet committed or refused. */
-  reserved: number;
+  /** Runtimes whose run was asked for and not yet committed or refused. */
+  readonly asking: Set<StreamName>;
+  /** Named runtimes that the executor gave back: they are not served again. */
+  readonly returned: Set<StreamName>;
+  /** Leases lost under runs, the latest ones, for renewals that still name such a run. */
+  readonly losses: Map<RunId, LeaseLoss>;
+  /** When the executor was last told to interrupt a run, by the monotonic clock. */
+  readonly interruptedMs: Map<RunId, number>;
   mailbox: ExecutorMessage[];
-  /** Called when the mailbox gets its first message. */
+  /** Called when the mailbox gets a message, and when nothing is on the way into it any more. */
   wake: (() => void) | null;
   /** A poll that waits for a run. */
   pollWaits: boolean;
+  /** Nothing new is assigned any more; messages still go out. */
+  ending: boolean;
   closed: boolean;
+  /** Monotonic time of the last renewal that is known here. */
+  renewedMs: number;
+  /** Monotonic time when the register was last seen alive. */
+  confirmedMs: number;
   /** Monotonic time of the last sign of the client, for sessions that poll. */
   seenMs: number;
   /** Ends listening to named runtimes and the like. */
@@ -59,6 +73,7 @@ export interface Session {
 
 /** Most messages that wait for a slow executor before its stream is ended. */
 const MAILBOX_MAX = 10_000;
+const LOSSES_MAX = 1000;
 
 /** The key of an incarnation's register: unique over namespaces. */
 export function holderKey(terms: {
@@ -76,11 +91,17 @@ export function makeSession(terms: SessionTerms, nowMs: number): Session {
     terms,
     holder: holderKey(terms),
     held: new Map(),
-    reserved: 0,
+    asking: new Set(),
+    returned: new Set(),
+    losses: new Map(),
+    interruptedMs: new Map(),
     mailbox: [],
     wake: null,
     pollWaits: false,
+    ending: false,
     closed: false,
+    renewedMs: nowMs,
+    confirmedMs: nowMs,
     seenMs: nowMs,
     cleanups: [],
   };
@@ -88,32 +109,74 @@ export function makeSession(terms: SessionTerms, nowMs: number): Session {
 
 /** How many more runs the executor takes now. */
 export function freeSlots(session: Session): number {
-  if (session.closed) return 0;
-  const free = session.terms.slots - session.held.size - session.reserved;
+  if (session.closed || session.ending) return 0;
+  const free = session.terms.slots - session.held.size - session.asking.size;
   if (!session.terms.polls) return free;
-  return session.pollWaits && session.reserved === 0 ? Math.min(1, free) : 0;
+  return session.pollWaits && session.asking.size === 0 ? Math.min(1, free) : 0;
 }
 
-/** Puts a message into the mailbox; a mailbox that nobody empties ends the session. */
+/** How long the leases of the incarnation live without another renewal. */
+export function remainingMs(session: Session, nowMs: number): number {
+  return Math.max(0, session.terms.leaseTtlMs - (nowMs - session.renewedMs));
+}
+
+/** Whether something is on its way into the mailbox. */
+export function isBusy(session: Session): boolean {
+  if (session.asking.size > 0) return true;
+  return session.held.values().some((held) => held.delivery === "under_way");
+}
+
+function rememberLoss(session: Session, loss: LeaseLoss): void {
+  if (loss.runId === undefined) return;
+  session.losses.set(loss.runId, loss);
+  const [oldest] = session.losses.keys();
+  if (session.losses.size > LOSSES_MAX && oldest !== undefined) session.losses.delete(oldest);
+}
+
+/**
+ * Puts a message into the mailbox; a newer count of steering inputs takes the place of an older
+ * one. A mailbox that nobody empties ends the session.
+ */
 export function tell(session: Session, message: ExecutorMessage): void {
-  if (session.mailbox.length >= MAILBOX_MAX) {
-    session.closed = true;
-    return;
+  if (session.closed) return;
+  if (message.type === "lease_lost") rememberLoss(session, message);
+  // An answer to a poll has no place for these.
+  const isOfStreams = message.type === "lease_granted" || message.type === "close_stream";
+  if (session.terms.polls && isOfStreams) return;
+  if (message.type === "steer_available") {
+    const { runId } = message;
+    session.mailbox = session.mailbox.filter((other) => {
+      return other.type !== "steer_available" || other.runId !== runId;
+    });
   }
   session.mailbox.push(message);
+  if (session.mailbox.length > MAILBOX_MAX) {
+    session.mailbox.push({ type: "close_stream", reason: "unresponsive" });
+    session.closed = true;
+  }
   session.wake?.();
 }
 
-/** Resolves when the mailbox has something, the session closed, or the signal fired. */
+/**
+ * Resolves when there is mail, when the session closed, when `signal` fired, or when somebody else
+ * waits in this one's place.
+ */
 export function mailReady(session: Session, signal: AbortSignal): Promise<void> {
   if (session.mailbox.length > 0 || session.closed || signal.aborted) return Promise.resolve();
+  return nextSign(session, signal);
+}
+
+/** Resolves at the next change of the mailbox or of what is on its way there. */
+export function nextSign(session: Session, signal: AbortSignal): Promise<void> {
+  session.wake?.();
   return new Promise((resolve) => {
     const done = (): void => {
       signal.removeEventListener("abort", done);
-      session.wake = null;
+      if (session.wake === done) session.wake = null;
       resolve();
     };
     session.wake = done;
     signal.addEventListener("abort", done);
+    if (signal.aborted) done();
   });
 }

@@ -1,6 +1,7 @@
-/** The executor service: sessions and reports composed. */
+/** The executor service: sessions, polls and reports composed. */
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { ExecutorService } from "../../gen/keelson/executor/v1/service_pb.ts";
+import { makeExecutorPolls } from "./executor-polls.ts";
 import { type ExecutorSessionsOptions, makeExecutorSessions } from "./executor-sessions.ts";
 import { type ExecutorWritesOptions, makeExecutorWrites } from "./executor-writes.ts";
 
@@ -11,5 +12,9 @@ export type ExecutorServiceOptions = ExecutorSessionsOptions & ExecutorWritesOpt
 export function makeExecutorService(
   options: ExecutorServiceOptions,
 ): ServiceImpl<typeof ExecutorService> {
-  return { ...makeExecutorSessions(options), ...makeExecutorWrites(options) };
+  return {
+    ...makeExecutorSessions(options),
+    ...makeExecutorPolls(options),
+    ...makeExecutorWrites(options),
+  };
 }

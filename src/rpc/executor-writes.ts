@@ -60,6 +60,8 @@ const DIGEST = /^[0-9a-f]{64}$/;
 const RESULT_BYTES_MAX = 1024 * 1024;
 const ERROR_BYTES_MAX = 64 * 1024;
 const INPUTS_MAX = 10_000;
+/** Bytes of a report without what the executor puts into it, for batching. */
+const COMMAND_BYTES = 500;
 
 /** What the reports of executors work with. */
 export interface ExecutorWritesOptions {
@@ -138,9 +140,10 @@ function checkOutcome(check: FieldCheck, request: CompleteRunRequest): RunOutcom
   return { type: "none" };
 }
 
-function assertResultSize(outcome: RunOutcome): void {
+/** Bytes of an outcome. Refuses RESULT_TOO_LARGE. */
+function checkedResultBytes(outcome: RunOutcome): number {
   const bytes = Buffer.byteLength(canonicalText(outcome));
-  if (bytes <= RESULT_BYTES_MAX) return;
+  if (bytes <= RESULT_BYTES_MAX) return bytes;
   const message = `The outcome has ${bytes} bytes, at most ${RESULT_BYTES_MAX} are allowed`;
   const metadata = { limit: RESULT_BYTES_MAX, actual: bytes };
   throw new RefusedError(refusalOf("RESULT_TOO_LARGE", message, metadata));
@@ -169,12 +172,13 @@ export function makeExecutorWrites(options: ExecutorWritesOptions): WriteHandler
     request: RunReference,
     stream: StreamName,
     command: RuntimeCommand & { readonly bodyHash: string },
+    payloadBytes = 0,
   ): Promise<Done> {
     return streams.submit(stream, {
       name: command.type,
       command,
       bodyHash: command.bodyHash,
-      bytes: 500,
+      bytes: COMMAND_BYTES + payloadBytes,
       retrySafe: true,
       ...(call.actor === undefined ? {} : { actor: call.actor }),
       ...(request.requestId === "" ? {} : { requestId: request.requestId }),
@@ -186,13 +190,16 @@ export function makeExecutorWrites(options: ExecutorWritesOptions): WriteHandler
     return { ...command, bodyHash: hash("sha256", canonicalText(command), "hex") };
   }
 
-  async function steered(stream: StreamName, done: Done, inputIds: readonly InputId[]) {
+  /** Inputs that joined a run; those of a repeated call may be over and forgotten by now. */
+  async function steered(stream: StreamName, done: Done, joined: readonly InputId[]) {
+    const inputIds = joined.filter((inputId) => done.state.inputs.get(inputId) !== undefined);
     const inputs = await payloads.read(stream, done.state, inputIds);
     return inputs.map((input) => {
       const { appends, contextAppends, turnMetadata } = runPrimitiveOf([input]);
       return {
         inputId: input.inputId,
-        attempt: (done.state.inputs.get(input.inputId)?.attempts ?? 0) + 1,
+        // Counted already: whoever commits a boundary holds the run.
+        attempt: Math.max(1, done.state.inputs.get(input.inputId)?.attempts ?? 1),
         appends: appends.map(appendToProto),
         contextAppends: contextAppends.map(contextAppendToProto),
         turnMetadata: turnMetadataToProto(turnMetadata),
@@ -234,7 +241,7 @@ export function makeExecutorWrites(options: ExecutorWritesOptions): WriteHandler
         ? checkBoundary(check, request.finalBoundary, "final_boundary.")
         : undefined;
       finish(check);
-      assertResultSize(outcome);
+      const resultBytes = checkedResultBytes(outcome);
       const command = hashed({
         type: "complete_run" as const,
         ...run,
@@ -242,11 +249,8 @@ export function makeExecutorWrites(options: ExecutorWritesOptions): WriteHandler
         takeNext: request.takeNext,
         ...(boundary === undefined ? {} : { finalBoundary: boundary }),
       });
-      const done = await submit(call, request, stream, {
-        ...command,
-        batchInputsMax,
-        batchBytesMax,
-      });
+      const limited = { ...command, batchInputsMax, batchBytesMax };
+      const done = await submit(call, request, stream, limited, resultBytes);
       if (done.reply.type !== "run_ended") throw new TypeError(`unexpected ${done.reply.type}`);
       const next = await nextAssignment(stream, done, done.reply.next);
       const minted = done.events.find((event) => event.type === "boundary_committed");
@@ -271,7 +275,7 @@ export function makeExecutorWrites(options: ExecutorWritesOptions): WriteHandler
       }
       finish(check);
       const command = hashed({ type: "fail_run" as const, ...run, error, recoverable });
-      const done = await submit(call, request, stream, command);
+      const done = await submit(call, request, stream, command, Buffer.byteLength(error));
       const { requeued, abandoned } = countsOf(done.events, run.runId);
       return create(FailRunResponseSchema, {
         revision: BigInt(done.revision),

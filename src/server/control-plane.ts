@@ -47,6 +47,7 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
   });
   const dispatcher = makeDispatcher({
     engine,
+    replicaId: options.replicaId,
     storage,
     streams: runtimes,
     payloads,

@@ -30,6 +30,7 @@ const CLOSE_REASONS = {
   server_draining: CloseStreamReason.SERVER_DRAINING,
   replaced: CloseStreamReason.REPLACED,
   detached: CloseStreamReason.DETACHED,
+  unresponsive: CloseStreamReason.UNRESPONSIVE,
 } as const;
 
 /** A lease that is gone. */

@@ -75,8 +75,8 @@ export type AttachRequest = Message<"keelson.executor.v1.AttachRequest"> & {
   slots: number;
 
   /**
-   * How long the leases live without renewal, 1 s to 10 min. The runtime's configuration decides
-   * when absent.
+   * How long the leases live without renewal, 1 s to 10 min. When absent: the shortest that the
+   * runtimes named are configured with, or the server's default for a pool.
    *
    * @generated from field: google.protobuf.Duration lease_ttl = 6;
    */
@@ -223,8 +223,8 @@ export type PollRunRequest = Message<"keelson.executor.v1.PollRunRequest"> & {
   timeout?: Duration | undefined;
 
   /**
-   * How long the leases live without renewal, 1 s to 10 min. The runtime's configuration decides
-   * when absent.
+   * How long the leases live without renewal, 1 s to 10 min. When absent: the shortest that the
+   * runtimes named are configured with, or the server's default for a pool.
    *
    * @generated from field: google.protobuf.Duration lease_ttl = 7;
    */
@@ -351,14 +351,16 @@ export type RenewLeasesResponse = Message<"keelson.executor.v1.RenewLeasesRespon
   remaining?: Duration | undefined;
 
   /**
-   * Runs among the held ones that are not this incarnation's, or are over: drop them. May be empty.
+   * Runs among the held ones that are not this incarnation's, or are over: drop them. A run is
+   * named here once that is certain, which may take some seconds with several servers. May be
+   * empty.
    *
    * @generated from field: repeated string unknown_run_ids = 2;
    */
   unknownRunIds: string[];
 
   /**
-   * Leases that are gone. May be empty.
+   * How leases under the held runs were lost, as far as this server was told. May be empty.
    *
    * @generated from field: repeated keelson.executor.v1.LeaseLost lost = 3;
    */
@@ -979,8 +981,9 @@ export const ExecutorService: GenService<{
   },
   /**
    * Renews all leases of an incarnation and acknowledges the runs that it holds. To be called every
-   * third of the lease's time to live. Idempotent. Errors: EXECUTOR_NOT_FOUND,
-   * EXECUTOR_INCARNATION_DEAD.
+   * third of the lease's time to live, and at once when a run was assigned: one that is not
+   * acknowledged within 10 s, by this call or by any other about the run, is taken back.
+   * Idempotent. Errors: EXECUTOR_NOT_FOUND, EXECUTOR_INCARNATION_DEAD.
    *
    * @generated from rpc keelson.executor.v1.ExecutorService.RenewLeases
    */

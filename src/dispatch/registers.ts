@@ -1,0 +1,87 @@
+/**
+ * The liveness registers of the sessions at this replica. A register is renewed by whichever
+ * replica the executor calls, so what is known here may be old: sessions whose register was not
+ * seen alive lately are looked up, and get no work when that was long ago.
+ */
+import type { TimeMs } from "../core/shared/ids.ts";
+import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
+import type { Clock, LeaseStore } from "../engine/ports.ts";
+import { makeRenewals } from "./renewals.ts";
+import type { Session } from "./session.ts";
+
+/**
+ * A lapsed register is watched for a minute. A replica that stood still for longer must not give
+ * work to an incarnation that was buried meanwhile.
+ */
+const TRUSTED_MS = 30_000;
+const LOOKS_PER_TTL = 3;
+
+/** What renewing led to: the time to live, or why there is none. */
+export type Renewed =
+  | { readonly kind: "renewed"; readonly ttlMs: number }
+  | { readonly kind: "dead" }
+  | { readonly kind: "unknown" };
+
+/** Registers of executor incarnations. */
+export interface Registers {
+  /** Opens the register of a session. Refuses EXECUTOR_INCARNATION_DEAD. */
+  readonly open: (session: Session) => Promise<void>;
+  readonly renew: (holder: string, session: Session | undefined) => Promise<Renewed>;
+  /** Looks the register up when it was not seen alive lately; false when it is over. */
+  readonly confirm: (session: Session) => Promise<boolean>;
+  /** Whether the register was seen alive so lately that work may be given to the session. */
+  readonly isTrusted: (session: Session) => boolean;
+}
+
+/** The refusal of an incarnation whose register is over. */
+export function incarnationDead(terms: {
+  readonly executorId: string;
+  readonly incarnationId: string;
+}): RefusedError {
+  const { executorId, incarnationId } = terms;
+  const message =
+    "The leases of this incarnation are over for good; stop its runs and attach with a new one";
+  const metadata = { executorId, incarnationId };
+  return new RefusedError(refusalOf("EXECUTOR_INCARNATION_DEAD", message, metadata));
+}
+
+/** Makes the registers of a process. */
+export function makeRegisters(
+  leases: LeaseStore,
+  clock: Clock,
+  databaseNowMs: () => TimeMs,
+): Registers {
+  const renewals = makeRenewals(leases, clock);
+
+  function seenAlive(session: Session, agoMs = 0): void {
+    session.renewedMs = Math.max(session.renewedMs, clock.monotonicMs() - Math.max(0, agoMs));
+    session.confirmedMs = clock.monotonicMs();
+  }
+
+  return {
+    open: async (session) => {
+      const { leaseTtlMs } = session.terms;
+      if ((await leases.open(session.holder, leaseTtlMs)) === "lapsed") {
+        throw incarnationDead(session.terms);
+      }
+      seenAlive(session);
+    },
+    renew: async (holder, session) => {
+      if (await renewals.renew(holder)) {
+        if (session) seenAlive(session);
+        const ttlMs = session?.terms.leaseTtlMs ?? (await leases.get(holder))?.ttlMs;
+        return ttlMs === undefined ? { kind: "unknown" } : { kind: "renewed", ttlMs };
+      }
+      return { kind: (await leases.get(holder)) ? "dead" : "unknown" };
+    },
+    confirm: async (session) => {
+      const ageMs = clock.monotonicMs() - session.confirmedMs;
+      if (ageMs < session.terms.leaseTtlMs / LOOKS_PER_TTL && ageMs < TRUSTED_MS / 2) return true;
+      const row = await leases.get(session.holder);
+      if (row?.state !== "live") return false;
+      seenAlive(session, databaseNowMs() - row.renewedAt);
+      return true;
+    },
+    isTrusted: (session) => clock.monotonicMs() - session.confirmedMs < TRUSTED_MS,
+  };
+}

@@ -1,0 +1,129 @@
+/** PollRun: what Attach would send, by unary calls. Between them the session keeps its mail. */
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import {
+  type ExecutorService,
+  type PollRunRequest,
+  type PollRunResponse,
+  PollRunResponseSchema,
+} from "../../gen/keelson/executor/v1/service_pb.ts";
+import type { RunId } from "../core/shared/ids.ts";
+import { holderKey, isBusy, nextSign, remainingMs, type Session } from "../dispatch/session.ts";
+import { callerOf } from "./caller.ts";
+import { controlToProto, leaseLossToProto, steerNoticeToProto } from "./codec/executor-message.ts";
+import { finish, makeFieldCheck, violate } from "./codec/field-check.ts";
+import { runAssignmentToProto } from "./codec/run-assignment.ts";
+import { durationFromProto, durationToProto } from "./codec/time.ts";
+import type { ExecutorSessionsOptions } from "./executor-sessions.ts";
+import { requestedTermsOf, type RequestedTerms, termsWithTtl } from "./executor-terms.ts";
+
+const POLL_MAX_MS = 60_000;
+/** A call with a deadline is answered this share of it, or this long, before it. */
+const DEADLINE_MARGIN_SHARE = 0.1;
+const DEADLINE_MARGIN_MAX_MS = 500;
+
+function sameTarget(left: RequestedTerms, right: RequestedTerms): boolean {
+  return JSON.stringify(left.target) === JSON.stringify(right.target) && left.slots === right.slots;
+}
+
+/** How long a poll waits: as asked for, at most a minute, and less than the call's own deadline. */
+function waitMsOf(request: PollRunRequest, deadlineMs: number | undefined): number {
+  const askedMs = request.timeout ? durationFromProto(request.timeout) : POLL_MAX_MS;
+  if (askedMs === undefined) {
+    const check = makeFieldCheck();
+    violate(check, "timeout", "must be 0 to 60 s");
+    finish(check);
+  }
+  const wantedMs = Math.min(askedMs ?? POLL_MAX_MS, POLL_MAX_MS);
+  if (deadlineMs === undefined) return wantedMs;
+  const marginMs = Math.min(deadlineMs * DEADLINE_MARGIN_SHARE, DEADLINE_MARGIN_MAX_MS);
+  return Math.max(0, Math.min(wantedMs, deadlineMs - marginMs));
+}
+
+/** Empties the mailbox into an answer; of several runs one is taken, the others go out later. */
+function takeMail(session: Session, runIds: readonly RunId[], nowMs: number): PollRunResponse {
+  const response = create(PollRunResponseSchema, {
+    remaining: durationToProto(remainingMs(session, nowMs)),
+  });
+  const rest = [];
+  for (const message of session.mailbox) {
+    if (message.type === "control") response.controls.push(controlToProto(message));
+    else if (message.type === "lease_lost") response.lost.push(leaseLossToProto(message));
+    else if (message.type === "steer_available") {
+      response.steerAvailable.push(steerNoticeToProto(message));
+    } else if (message.type === "run_assigned") {
+      if (response.assignment) rest.push(message);
+      else response.assignment = runAssignmentToProto(message.assignment);
+    }
+  }
+  // Losses of runs that the executor still names: the answer that told of them did not arrive.
+  for (const runId of runIds) {
+    const loss = session.losses.get(runId);
+    const isTold = response.lost.some((lost) => lost.runId === runId);
+    if (loss && !isTold) response.lost.push(leaseLossToProto(loss));
+  }
+  session.mailbox = rest;
+  return response;
+}
+
+/** Makes the handler of polls. */
+export function makeExecutorPolls(
+  options: ExecutorSessionsOptions,
+): Pick<ServiceImpl<typeof ExecutorService>, "pollRun"> {
+  const { dispatcher, streams, clock } = options;
+  /** The call that a session's mail goes to: the newest one; an older one answers nothing. */
+  const turns = new WeakMap<Session, HandlerContext>();
+
+  /** The session of a poller: kept between its polls, so that nothing told meanwhile is lost. */
+  async function pollSession(terms: RequestedTerms, heldRunIds: readonly RunId[]) {
+    const known = dispatcher.sessionOf(holderKey(terms));
+    if (!known || known.closed || !known.terms.polls || !sameTarget(known.terms, terms)) {
+      const complete = await termsWithTtl(terms, streams, options.leaseTtlMs);
+      return await dispatcher.attach(complete, heldRunIds);
+    }
+    known.mailbox = known.mailbox.filter((message) => message.type !== "run_assigned");
+    dispatcher.resend(known, heldRunIds);
+    return known;
+  }
+
+  /** Waits until there is mail, or nothing more to wait for. */
+  async function waitForMail(session: Session, isOver: () => boolean, signal: AbortSignal) {
+    const isDone = (): boolean => session.closed || isOver();
+    while (session.mailbox.length === 0 && !signal.aborted && !isDone()) {
+      await nextSign(session, signal);
+    }
+  }
+
+  async function pollRun(
+    request: PollRunRequest,
+    context: HandlerContext,
+  ): Promise<PollRunResponse> {
+    const { namespace } = callerOf(context);
+    const { terms, heldRunIds } = requestedTermsOf(namespace, request, true);
+    const endMs = clock.monotonicMs() + waitMsOf(request, context.timeoutMs());
+    const session = await pollSession(terms, heldRunIds);
+    turns.set(session, context);
+    const isPassedOver = (): boolean => turns.get(session) !== context;
+    await dispatcher.acknowledge(namespace, session.holder, heldRunIds);
+    dispatcher.renewLater(session);
+    if (heldRunIds.length < terms.slots && !isPassedOver()) await dispatcher.awaitRun(session);
+    const timeUp = new AbortController();
+    const cancel = clock.after(Math.max(0, endMs - clock.monotonicMs()), () => timeUp.abort());
+    const signal = AbortSignal.any([context.signal, timeUp.signal]);
+    await waitForMail(session, isPassedOver, signal);
+    cancel();
+    if (!isPassedOver()) session.pollWaits = false;
+    // A run that was asked for on behalf of this call goes out with it.
+    const isIdle = (): boolean => isPassedOver() || !isBusy(session);
+    await waitForMail(session, isIdle, context.signal);
+    session.seenMs = clock.monotonicMs();
+    if (isPassedOver() || context.signal.aborted) {
+      return create(PollRunResponseSchema, {
+        remaining: durationToProto(remainingMs(session, clock.monotonicMs())),
+      });
+    }
+    return takeMail(session, heldRunIds, clock.monotonicMs());
+  }
+
+  return { pollRun };
+}
