@@ -90,7 +90,7 @@ function needsNewerServer(stored: StoredCommit, what: string): RefusedError {
 }
 
 /** Checks that a stored commit is the very next one of a fold. */
-export function assertNext(fold: StreamFold<unknown>, stored: StoredCommit): void {
+function assertNext(fold: StreamFold<unknown>, stored: StoredCommit): void {
   if (stored.formatVersion !== COMMIT_FORMAT_VERSION) {
     throw needsNewerServer(stored, `commit format ${stored.formatVersion}`);
   }

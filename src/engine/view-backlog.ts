@@ -43,7 +43,7 @@ export interface ViewBacklog {
 }
 
 /** The view row of a loaded entry. */
-export function rowOf<State, Command, Event, Reply>(
+function rowOf<State, Command, Event, Reply>(
   entry: StreamEntry<State, Command, Event, Reply>,
 ): StreamRow | undefined {
   const fold = entry.fold;

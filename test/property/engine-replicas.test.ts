@@ -167,7 +167,7 @@ test("history is read in pages of folds", async () => {
   expect(page.commits.map((commit) => commit.after.state.total)).toEqual([2, 3]);
 });
 
-test("keys are known for ever, also when checkpoint and cold load have forgotten them", async () => {
+test("keys are known for ever, also when the folded state has forgotten them", async () => {
   const { clock, start } = makeGround();
   const { ledgers } = await start("a");
   await pass(clock, ledgers.submit(stream, envelopeOf({ type: "claim", holder: "h" })));

@@ -6,7 +6,7 @@ import { tellLedgerStory } from "./support/ledger-story.ts";
 import { tellRuntimeStory } from "./support/runtime-story.ts";
 import { storyTapes } from "./support/tape.ts";
 
-const RUNS = Number(process.env["KEELSON_PROPERTY_RUNS"] ?? 250);
+const RUNS = Number(process.env["KEELSON_PROPERTY_RUNS"] ?? 500);
 
 test("replicas in trouble lose nothing, do nothing twice and agree in the end", async () => {
   await fc.assert(

@@ -20,7 +20,7 @@ type LedgerDecision = Decision<LedgerEvent, LedgerReply>;
 const FORGETTABLE_MAX = 2;
 
 /** A ledger without items. */
-export const EMPTY_LEDGER: LedgerState = {
+const EMPTY_LEDGER: LedgerState = {
   total: 0,
   nextSerial: 1,
   consumedCount: 0,

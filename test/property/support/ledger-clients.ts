@@ -1,6 +1,6 @@
 // Clients of the simulated replicas. Each wants one thing after the other, asks whatever replica
-// comes first, gives up waiting after a while and asks again with the same key or request id, as any
-// good client does; sometimes a message is delivered twice.
+// comes first, gives up waiting after a while and asks again with the same key or request id, as
+// any good client does; sometimes a message is delivered twice.
 import type { StreamName } from "../../../src/core/shared/ids.ts";
 import { anyReplica, outcomeOf, type Outcome, pause, type Scene, within } from "./asking.ts";
 import type { LedgerHistory } from "./ledger-history.ts";

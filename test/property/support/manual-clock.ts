@@ -1,5 +1,5 @@
-// Time that moves only when the test says so. Timers fire in order of their due time; the wall clock
-// can be stepped on its own, as an operator or a bad time server would.
+// Time that moves only when the test says so. Timers fire in order of their due time; the wall
+// clock can be stepped on its own, as an operator or a bad time server would.
 import type { Clock } from "../../../src/engine/ports.ts";
 
 /** A clock with a hand on it. */

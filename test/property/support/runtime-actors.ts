@@ -1,6 +1,6 @@
-// Who asks things of simulated runtimes: clients that ingest with keys, executors that run what they
-// find and may die or be taken for dead in the middle of it, and the sweeper that tells runtimes of
-// the dead. Everybody repeats an unanswered call with the same body, at any replica.
+// Who asks things of simulated runtimes: clients that ingest with keys, executors that run what
+// they find and may die or be taken for dead in the middle of it, and the sweeper that tells
+// runtimes of the dead. Everybody repeats an unanswered call with the same body, at any replica.
 import type { RuntimeCommand, RuntimeReply } from "../../../src/core/runtime/commands.ts";
 import type { Input, InputBody } from "../../../src/core/runtime/input.ts";
 import type { Run, RuntimeConfig, RuntimeState } from "../../../src/core/runtime/state.ts";
@@ -80,7 +80,7 @@ async function ask(
 }
 
 /** Asks until it is settled; sometimes the message is delivered twice. No reply: refused. */
-export async function insist(
+async function insist(
   scene: RuntimeScene,
   runtimeId: string,
   command: RuntimeCommand,

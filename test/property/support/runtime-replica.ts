@@ -21,7 +21,7 @@ export interface RuntimeReplica {
   readonly runtimes: RuntimeStreams;
 }
 
-/** Terminal inputs and receipts in a state that make a checkpoint due, so that stories have some. */
+/** Terminal facts in a state that make a checkpoint due, so that stories have some. */
 const FORGETTABLE_MAX = 6;
 /** Small enough to evict now and then. */
 const CACHE_BYTES_MAX = 20_000;

@@ -1,5 +1,5 @@
-// One simulated story of runtimes from beginning to end: clients, executors and replicas in trouble,
-// then a last crash, healing, and judgement once all work is done.
+// One simulated story of runtimes from beginning to end: clients, executors and replicas in
+// trouble, then a last crash, healing, and judgement once all work is done.
 import { assertInvariants } from "../../../src/core/runtime/testing/invariants.ts";
 import {
   ingestAsClient,

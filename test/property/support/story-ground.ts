@@ -1,5 +1,5 @@
-// What every simulated story stands on: stepping the world, torn batches, counting, and the last look
-// at journal and rows.
+// What every simulated story stands on: stepping the world, torn batches, counting, and the last
+// look at journal and rows.
 import type { StreamName } from "../../../src/core/shared/ids.ts";
 import { type EngineObserver, silentObserver } from "../../../src/engine/observer.ts";
 import { type Storage, StorageError, type StoredCommit } from "../../../src/engine/ports.ts";

@@ -1,6 +1,6 @@
-// The choices of a simulation, taken from a list of numbers that fast-check makes and shrinks. A tape
-// that is used up answers zero for ever, and zero always means that nothing goes wrong: so a shorter
-// tape is a simpler story.
+// The choices of a simulation, taken from a list of numbers that fast-check makes and shrinks. A
+// tape that is used up answers zero for ever, and zero always means that nothing goes wrong: so a
+// shorter tape is a simpler story.
 import fc from "fast-check";
 
 /** Draws choices. */
