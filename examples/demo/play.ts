@@ -1,5 +1,5 @@
-// The course of the demo: start everything, send, kill half-way, start again, and wait until nothing
-// is left to do.
+// The course of the demo: start everything, send, kill half-way, start again, and wait until
+// nothing is left to do.
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { setTimeout as delay } from "node:timers/promises";
 import type { IngestBatchItem } from "../../gen/keelson/runtime/v1/service_pb.ts";
@@ -66,8 +66,11 @@ async function strike({ directory, server, workers, screen }: Stage): Promise<vo
   if (victim === undefined) return;
   const pids = [server.pid(), victim.pid()];
   const [databasePid] = await Promise.all([killDatabase(directory), server.kill(), victim.kill()]);
-  const names = `the server (${pids[0]}), the database (${databasePid}), ${victim.name} (${pids[1]})`;
-  screen.strike(`kill -9: ${names}`);
+  const [serverPid, victimPid] = pids;
+  screen.strike(
+    `kill -9: the server (${serverPid}), the database (${databasePid}), ` +
+      `${victim.name} (${victimPid})`,
+  );
   const killedMs = performance.now();
   await server.start();
   await victim.start();

@@ -1,5 +1,5 @@
-// The processes of the demo: the server with its embedded database, and the workers. All of them are
-// real and on their own; the demo only starts them, and kills some of them half-way.
+// The processes of the demo: the server with its embedded database, and the workers. All of them
+// are real and on their own; the demo only starts them, and kills some of them half-way.
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
@@ -30,7 +30,7 @@ const COMMAND = "examples/demo/text-job/main.ts";
 const START_DEADLINE_MS = 60_000;
 const STOP_DEADLINE_MS = 10_000;
 const POLL_MS = 25;
-const ADDRESS = /"address":"([^"]+)"[^\n]*"msg":"server serves"/;
+const ADDRESS = /"address":"([^"]+)".*server serves/;
 
 async function until(
   what: string,

@@ -1,6 +1,6 @@
 // The command of the demo's workers. It gets a run as JSON on stdin, does what the texts of its
 // inputs ask for, and leaves the results, one per input, as its last line. A text that cannot be
-// processed ends it with exit code 1, so that the run is tried again until its attempts are used up.
+// processed ends it with exit code 1, so that the run is tried again until no attempt is left.
 import { text } from "node:stream/consumers";
 import { jobOf, perform } from "./tasks.ts";
 

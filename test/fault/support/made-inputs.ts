@@ -1,5 +1,5 @@
-// The inputs of a fault run: of several kinds and lanes, each carrying as its text what the executor
-// is to do with it. The text is also what the checker compares.
+// The inputs of a fault run: of several kinds and lanes, each carrying as its text what the
+// executor is to do with it. The text is also what the checker compares.
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { type Input, InputSchema } from "../../../gen/keelson/runtime/v1/messages_pb.ts";
 

@@ -19,7 +19,8 @@ export function summaryOf(run: LongRun, seed: number): string {
     `seed ${seed}, ${faultCount} faults in ${Math.round(run.faultsMs / 1000)} s: ${kinds}`,
     `inputs: ${total((runtime) => runtime.counts.accepted)} accepted = ${state("consumed")}` +
       ` + ${state("superseded")} + ${state("coalesced")} + ${state("abandoned")}`,
-    `answers: ${entriesOf(entries, "answered").length}, awaited ${entriesOf(entries, "awaited").length}`,
+    `answers: ${entriesOf(entries, "answered").length} to inputs, ` +
+      `${entriesOf(entries, "awaited").length} to waits`,
     `runs: ${runs} started, ${entriesOf(entries, "boundary").length} boundaries told, ` +
       `${entriesOf(entries, "refused").length} refused as fenced`,
     `events: ${events}, ${entriesOf(entries, "watched").length} watched over ` +
