@@ -71,10 +71,15 @@ async function isLoaded(client: DemoClient, receipt: RunBoundaryReceipt): Promis
   return loaded.receipt?.commitHash === commitHash;
 }
 
+function byName(left: readonly [string, unknown], right: readonly [string, unknown]): number {
+  return left[0] < right[0] ? -1 : 1;
+}
+
+/** JSON text with the members of every object by name. */
 function sorted(value: JsonValue | undefined): string {
   return JSON.stringify(value, (_name, member: unknown) => {
     const isObject = typeof member === "object" && member !== null && !Array.isArray(member);
-    return isObject ? Object.fromEntries(Object.entries(member).toSorted()) : member;
+    return isObject ? Object.fromEntries(Object.entries(member).toSorted(byName)) : member;
   });
 }
 
@@ -127,7 +132,11 @@ async function accountsOf(
   ];
   const unproven = consumed.filter((input) => !applied.has(input.inputId)).length;
   return {
-    ...{ accepted: inputs.length, consumed: consumed.length, superseded, coalesced, abandoned },
+    accepted: inputs.length,
+    consumed: consumed.length,
+    superseded,
+    coalesced,
+    abandoned,
     live: inputs.length - consumed.length - superseded - coalesced - abandoned,
     lost: acknowledged.filter(({ inputId, key }) => keys.get(inputId) !== key).length + unproven,
     consumedTwice: repeatedIn(receipts),
@@ -162,9 +171,21 @@ function added(left: Accounts, right: Accounts): Accounts {
 }
 
 const EMPTY: Accounts = {
-  ...{ accepted: 0, consumed: 0, superseded: 0, coalesced: 0, abandoned: 0, live: 0 },
-  ...{ lost: 0, consumedTwice: 0, receipts: 0, receiptsLoaded: 0, runtimes: 0 },
-  ...{ chainsVerified: 0, commits: 0, results: 0, resultsRight: 0 },
+  accepted: 0,
+  consumed: 0,
+  superseded: 0,
+  coalesced: 0,
+  abandoned: 0,
+  live: 0,
+  lost: 0,
+  consumedTwice: 0,
+  receipts: 0,
+  receiptsLoaded: 0,
+  runtimes: 0,
+  chainsVerified: 0,
+  commits: 0,
+  results: 0,
+  resultsRight: 0,
 };
 
 /** Draws up the accounts of all runtimes. */

@@ -22,8 +22,12 @@ const PAUSE_MS = 100;
 
 /** Codes after which the same call may succeed. */
 const PASSING: ReadonlySet<Code> = new Set([
-  ...[Code.Unavailable, Code.DeadlineExceeded, Code.Aborted],
-  ...[Code.ResourceExhausted, Code.Canceled, Code.Unknown],
+  Code.Unavailable,
+  Code.DeadlineExceeded,
+  Code.Aborted,
+  Code.ResourceExhausted,
+  Code.Canceled,
+  Code.Unknown,
 ]);
 
 /** Makes a client of the server at an address. */

@@ -111,8 +111,9 @@ export async function playDemo(
   let trouble = "";
   const watching = (async () => {
     while (counts.done < distinct) {
-      if (performance.now() > endMs)
+      if (performance.now() > endMs) {
         throw new Error(`only ${counts.done} inputs were done in time`);
+      }
       counts = await readCounts(client, pool);
       if (options.kills && striking === undefined && counts.done >= distinct / 2) {
         trouble = "the server is away";

@@ -12,13 +12,10 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 test("the demo loses nothing while it kills the server, the database and a worker", async () => {
   const words = ["examples/demo/main.ts", "--jobs", "60"];
   const demo = spawn(process.execPath, words, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
-  const output = text(demo.stdout);
-  await once(demo, "exit");
-  expect(demo.exitCode, await output).toBe(0);
-  expect(await output).toMatch(
-    /68 accepted = \d+ consumed \+ \d+ superseded \+ \d+ coalesced \+ 1 /,
-  );
-  expect(await output).toContain("kill -9: the server");
+  const [output] = await Promise.all([text(demo.stdout), once(demo, "exit")]);
+  expect({ code: demo.exitCode, output }).toMatchObject({ code: 0 });
+  expect(output).toMatch(/68 accepted = \d+ consumed \+ \d+ superseded \+ \d+ coalesced \+ 1 /);
+  expect(output).toContain("kill -9: the server");
 });
 
 test("the committed inputs of the demo are those that their plan makes", () => {

@@ -27,12 +27,12 @@ test("no promise is broken over thirty-six faults", async () => {
   let isSound = false;
   try {
     const run = await sufferLongRun(cluster, { seed: SEED, faults: FAULTS });
-    console.log(summaryOf(run, SEED));
+    process.stdout.write(`${summaryOf(run, SEED)}\n`);
     expect(run.failedExecutors).toEqual([]);
     expect(checkHistory(run.history)).toEqual([]);
     isSound = true;
   } finally {
-    if (!isSound) console.log(`files are kept in ${cluster.directory}`);
+    if (!isSound) process.stdout.write(`files are kept in ${cluster.directory}\n`);
     await cluster.dispose(!isSound);
   }
 });

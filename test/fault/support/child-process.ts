@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 /** What to start. */
 export interface ChildOptions {
-  /** Path of the script, from the root of the repository. */
+  /** Path of the script, absolute or from the root of the repository. */
   readonly script: string;
   readonly words: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;

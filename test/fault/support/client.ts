@@ -100,21 +100,47 @@ export function makeFaultClient(
   const { recorder, runtimeIds, urls, ending } = scene;
   const random = makeSeededRandom(scene.seed * 1_000 + number);
   return {
-    ...{ name, random, scene },
-    endpoints: makeEndpoints(urls, { protocol, signal: ending, first: number }),
+    name,
+    random,
+    scene,
+    endpoints: makeEndpoints(urls, {
+      protocol,
+      signal: ending,
+      first: number,
+    }),
     anyRuntime: () => runtimeIds[Math.floor(random() * runtimeIds.length)] ?? "",
     noteSent: (runtimeId, { key, text }, order) => {
       const content = text;
-      recorder.note({ type: "sent", client: name, runtimeId, key, content, order: order ?? null });
+      recorder.note({
+        type: "sent",
+        client: name,
+        runtimeId,
+        key,
+        content,
+        order: order ?? null,
+      });
     },
     noteAnswer: (runtimeId, { key, text }, wire) => {
       const outcome = outcomeOf(wire);
-      recorder.note({ type: "answered", client: name, runtimeId, key, content: text, outcome });
+      recorder.note({
+        type: "answered",
+        client: name,
+        runtimeId,
+        key,
+        content: text,
+        outcome,
+      });
     },
     noteCompletion: (runtimeId, key, wire) => {
       const completion = wire === undefined ? undefined : completionOf(wire);
       if (completion === undefined) return;
-      recorder.note({ type: "awaited", client: name, runtimeId, key, completion });
+      recorder.note({
+        type: "awaited",
+        client: name,
+        runtimeId,
+        key,
+        completion,
+      });
     },
   };
 }

@@ -58,10 +58,18 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   }
   const urls = replicas.map((replica) => replica.url());
   return {
-    ...{ directory, replicas, urls, database, executors, dispose },
+    directory,
+    replicas,
+    urls,
+    database,
+    executors,
+    dispose,
     startExecutor: (plan, firstReplica = 0) => {
       const inOrder = [...urls.slice(firstReplica), ...urls.slice(0, firstReplica)];
-      const executor = makeExecutor(plan, { urls: inOrder, directory: logDirectory });
+      const executor = makeExecutor(plan, {
+        urls: inOrder,
+        directory: logDirectory,
+      });
       executors.push(executor);
       executor.start();
       return executor;

@@ -1,6 +1,5 @@
 // Reads from the server, once all is quiet, what it says about every runtime: counts, inputs,
 // receipts, the whole history as a watcher sees it, and whether the chain holds.
-import { enumToJson } from "@bufbuild/protobuf";
 import {
   type AbandonReason,
   AbandonReasonSchema,
@@ -26,7 +25,7 @@ const STATES: Readonly<Partial<Record<InputState, FinalInput["state"]>>> = {
 
 /** The name of a reason as completions and inputs both tell it. */
 export function abandonReasonName(reason: AbandonReason): string {
-  return String(enumToJson(AbandonReasonSchema, reason));
+  return AbandonReasonSchema.value[reason]?.name ?? "";
 }
 
 function inputOf(status: InputStatus): FinalInput {
@@ -96,7 +95,9 @@ async function receiptsOf(endpoint: Endpoint, runtimeId: string): Promise<readon
 function eventOf({ revision, index, eventId, eventCode, event }: RuntimeEventEnvelope): FinalEvent {
   const executor = event.case === "executor" ? event.value : undefined;
   return {
-    ...{ index, eventId, eventCode },
+    index,
+    eventId,
+    eventCode,
     revision: Number(revision),
     generation: Number(executor?.generation ?? 0n),
     holder: executor === undefined ? "" : `${executor.executorId}/${executor.incarnationId}`,

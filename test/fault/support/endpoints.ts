@@ -72,7 +72,7 @@ export function isPassing(error: unknown): boolean {
 }
 
 /** The services of one replica. */
-export function endpointAt(url: string, protocol: Protocol): Endpoint {
+function endpointAt(url: string, protocol: Protocol): Endpoint {
   const transport = transportOf(url, protocol);
   return {
     runtimes: createClient(RuntimeControlPlaneService, transport),

@@ -1,6 +1,7 @@
 // An executor process as the harness handles it: killed, paused, and started again with a new
 // incarnation and the same history file.
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type Child, startChild } from "./child-process.ts";
 import type { ExecutorOrder } from "./executor-order.ts";
 import { readHistory } from "./history-log.ts";
@@ -23,6 +24,8 @@ export interface ExecutorProcess {
   readonly history: () => readonly HistoryEntry[];
   readonly logPath: string;
 }
+
+const PROGRAM = fileURLToPath(new URL("./executor-program.ts", import.meta.url));
 
 const DEFAULTS = {
   session: "stream",
@@ -50,7 +53,7 @@ export function makeExecutor(
     logPath,
     start: () => {
       child = startChild({
-        script: "test/fault/support/executor-program.ts",
+        script: PROGRAM,
         words: [JSON.stringify(order)],
         logPath,
       });

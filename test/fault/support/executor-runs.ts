@@ -50,7 +50,10 @@ function makePerformance(run: HeldRun, { order, log, incarnationId, endpoints }:
   const { runtimeId, runId, generation, attempt, primitive } = run.assignment;
   const reference = { runtimeId, runId, generation };
   const names = {
-    ...{ executorId: order.executorId, incarnationId, runtimeId, runId },
+    executorId: order.executorId,
+    incarnationId,
+    runtimeId,
+    runId,
     generation: Number(generation),
   };
   const texts = textsOf(run.assignment);
@@ -76,7 +79,10 @@ function makePerformance(run: HeldRun, { order, log, incarnationId, endpoints }:
   /** Commits what is staged; what joins the run with it is staged then. */
   async function commitBoundary(): Promise<void> {
     const request = {
-      ...{ ...reference, boundary, contributingInputIds: staged, messageCount },
+      ...reference,
+      boundary,
+      contributingInputIds: staged,
+      messageCount,
       conversationDigest: digestOf(texts),
       acceptSteer: true,
     };

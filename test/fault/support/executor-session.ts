@@ -21,6 +21,7 @@ interface Life {
   readonly held: Map<string, HeldRun>;
   readonly over: AbortController;
   readonly endpoints: Endpoints;
+  readonly isWanted: () => boolean;
 }
 
 const POLL_MS = 2_000;
@@ -113,8 +114,10 @@ export function makeExecutorSession(order: ExecutorOrder, log: HistoryLog): Exec
         );
         for (const runId of unknownRunIds) drop(life, runId);
       } catch (error) {
-        if (reasonOf(error) === "EXECUTOR_INCARNATION_DEAD") over.abort();
-        else if (!over.signal.aborted && reasonOf(error) !== "EXECUTOR_NOT_FOUND") throw error;
+        const reason = reasonOf(error);
+        if (reason === "EXECUTOR_INCARNATION_DEAD") over.abort();
+        // Before the session is open there is nothing to renew; after the end nothing is wrong.
+        else if (reason !== "EXECUTOR_NOT_FOUND" && life.isWanted()) throw error;
       }
     }
   }
@@ -125,6 +128,7 @@ export function makeExecutorSession(order: ExecutorOrder, log: HistoryLog): Exec
       incarnationId: randomUUID(),
       held: new Map(),
       over,
+      isWanted: () => !over.signal.aborted,
       endpoints: makeEndpoints(order.urls, {
         protocol: order.session === "poll" ? "json" : "grpc",
         signal: over.signal,

@@ -1,7 +1,12 @@
 // Judges what clients were told about their inputs: nothing acknowledged is lost or altered, a key
 // names one input for ever, order holds, and whoever waited was told what really happened.
-import { entriesOf, type EntryOf, type FinalInput, type FinalRuntime } from "./history.ts";
-import type { HistoryEntry } from "./history.ts";
+import {
+  entriesOf,
+  type EntryOf,
+  type FinalInput,
+  type FinalRuntime,
+  type HistoryEntry,
+} from "./history.ts";
 import { type Blame, grouped } from "./violation.ts";
 
 type Answered = EntryOf<"answered">;
@@ -62,8 +67,9 @@ function judgeKey(key: string, answers: readonly Answered[], blame: Blame): void
       ids.add(outcome.existingId);
     }
   }
-  if (acceptedCount > 1)
+  if (acceptedCount > 1) {
     blame("wrong_dedup_answer", `key ${key} was accepted ${acceptedCount} times`);
+  }
   if (ids.size > 1) blame("wrong_dedup_answer", `key ${key} names ${[...ids].join(" and ")}`);
 }
 

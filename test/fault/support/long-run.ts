@@ -3,8 +3,16 @@
 // handed to the checker.
 import { join } from "node:path";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { type ClientLoad, ingest, planInput } from "./client-loads.ts";
-import { awaitLoad, batchLoad, cancellingLoad, operatorLoad, unaryLoad } from "./client-loads.ts";
+import {
+  awaitLoad,
+  batchLoad,
+  cancellingLoad,
+  type ClientLoad,
+  ingest,
+  operatorLoad,
+  planInput,
+  unaryLoad,
+} from "./client-loads.ts";
 import { type FaultClient, makeFaultClient, type Scene } from "./client.ts";
 import type { Cluster } from "./cluster.ts";
 import { collectRuntime } from "./collector.ts";
@@ -44,8 +52,14 @@ const RUNTIME_IDS = [...POOLED, ...NAMED];
 const WATCHED = ["red", "blue", "north", "west"];
 
 const LOADS: readonly ClientLoad[] = [
-  ...[unaryLoad, unaryLoad, streamLoad, streamLoad],
-  ...[awaitLoad, batchLoad, cancellingLoad, operatorLoad],
+  unaryLoad,
+  unaryLoad,
+  streamLoad,
+  streamLoad,
+  awaitLoad,
+  batchLoad,
+  cancellingLoad,
+  operatorLoad,
 ];
 
 function startExecutors(cluster: Cluster): void {
@@ -116,8 +130,12 @@ export async function sufferLongRun(cluster: Cluster, options: LongRunOptions): 
   const closing = new AbortController();
   const ending = new AbortController();
   const scene: Scene = {
-    ...{ urls: cluster.urls, runtimeIds: RUNTIME_IDS, recorder, seed },
-    ...{ closing: closing.signal, ending: ending.signal },
+    urls: cluster.urls,
+    runtimeIds: RUNTIME_IDS,
+    recorder,
+    seed,
+    closing: closing.signal,
+    ending: ending.signal,
   };
   const closer = makeFaultClient(scene, LOADS.length);
   try {
@@ -133,8 +151,11 @@ export async function sufferLongRun(cluster: Cluster, options: LongRunOptions): 
     const following = Promise.all([...clients, ...watchers.map((watcher) => watcher.ended)]);
     const startedMs = performance.now();
     const suffering = sufferFaults(orderFaults(faults, seed), {
-      ...{ cluster, seed, progress: recorder.answerCount },
-      ...{ longPauseMs: LONG_PAUSE_MS, shortPauseMs: SHORT_PAUSE_MS },
+      cluster,
+      seed,
+      progress: recorder.answerCount,
+      longPauseMs: LONG_PAUSE_MS,
+      shortPauseMs: SHORT_PAUSE_MS,
     });
     const happened = await Promise.race([suffering, failureOf(following)]);
     const healedMs = performance.now();

@@ -1,8 +1,13 @@
 // A small history without a fault, made up by hand: two runtimes, three inputs, an executor that
 // took one run twice, and a watcher that resumed once. The checker's tests break it, one promise at
 // a time.
-import type { FinalEvent, FinalInput, FinalRuntime, HistoryEntry } from "./history.ts";
-import type { RecordedHistory } from "./history.ts";
+import type {
+  FinalEvent,
+  FinalInput,
+  FinalRuntime,
+  HistoryEntry,
+  RecordedHistory,
+} from "./history.ts";
 
 const HASH = "ab".repeat(32);
 

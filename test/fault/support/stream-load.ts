@@ -30,7 +30,7 @@ export const streamLoad: ClientLoad = async (client) => {
   }
 
   async function* requests(over: AbortSignal) {
-    for (const item of [...pending.values()]) yield requestOf(item);
+    for (const item of pending.values()) yield requestOf(item);
     while (!closing.aborted && !over.aborted) {
       if (pending.size < PENDING_MAX) {
         const item = {
