@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { endCli, startCliServer, until } from "./support/cli.ts";
 import { type CutProxy, openCutProxy } from "./support/cut-proxy.ts";
-import { openWorkerGround, type WorkerGround } from "./support/worker-ground.ts";
+import { isRunning, openWorkerGround, type WorkerGround } from "./support/worker-ground.ts";
 
 let ground: WorkerGround;
 const proxies: CutProxy[] = [];
@@ -51,8 +51,9 @@ describe("a worker that is told to stop", () => {
     await until("the command runs", () => read("started") !== "");
     expect(await endCli(worker, "SIGTERM")).toBe(0);
     expect(worker.stderr()).toMatch(/attempt 1: released after/);
-    const { inputs } = await json("runtime", "inputs", "agent-1");
-    expect(inputs[0]).toMatchObject({ state: "INPUT_STATE_QUEUED", attemptCount: 0 });
+    expect(await json("runtime", "inputs", "agent-1")).toMatchObject({
+      inputs: [{ state: "INPUT_STATE_QUEUED", attemptCount: 0 }],
+    });
     work("echo $KEELSON_ATTEMPT");
     expect((await run("runtime", "await", "agent-1", "--key", "k")).stdout).toBe("1\n");
   });
@@ -65,13 +66,7 @@ describe("a worker that is told to stop", () => {
     worker.child.kill("SIGTERM");
     await until("the worker stops", () => worker.stderr().includes("stopping"));
     expect(await endCli(worker, "SIGTERM")).toBe(1);
-    await until("the command is gone", () => {
-      try {
-        return !process.kill(Number(read("pid")), 0);
-      } catch {
-        return true;
-      }
-    });
+    await until("the command is gone", () => !isRunning(Number(read("pid"))));
   });
 });
 

@@ -1,7 +1,7 @@
 // `keelson worker exec`: what a command gets, and what becomes of what it says and of how it ends.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { until } from "./support/cli.ts";
-import { openWorkerGround, type WorkerGround } from "./support/worker-ground.ts";
+import { isRunning, openWorkerGround, type WorkerGround } from "./support/worker-ground.ts";
 
 let ground: WorkerGround;
 
@@ -19,9 +19,9 @@ describe("the result of a run", () => {
     const { exitCode, stdout } = await ingest("hello", "--wait");
     expect(stdout).toBe("agent-1 1\n");
     expect(exitCode).toBe(0);
-    const { receipts } = await json("runtime", "receipts", "agent-1");
-    expect(receipts).toHaveLength(1);
-    expect(receipts[0]).toMatchObject({ sequence: "0", boundary: "RUN_APPLY_BOUNDARY_RUN_START" });
+    expect(await json("runtime", "receipts", "agent-1")).toMatchObject({
+      receipts: [{ sequence: "0", boundary: "RUN_APPLY_BOUNDARY_RUN_START" }],
+    });
   });
 
   it("is the file that the command wrote, and JSON is a structure", async () => {
@@ -29,8 +29,9 @@ describe("the result of a run", () => {
     const script = `echo noise; echo '{"answer":[42]}' > "$KEELSON_RESULT_FILE"; echo more`;
     work(script, { options: ["--result-file"] });
     expect((await ingest("hello", "--wait", "--key", "k")).stdout).toBe('{"answer":[42]}\n');
-    const { completion } = await json("runtime", "await", "agent-1", "--key", "k");
-    expect(completion.completed.result.structured).toEqual({ answer: [42] });
+    expect(await json("runtime", "await", "agent-1", "--key", "k")).toMatchObject({
+      completion: { completed: { result: { structured: { answer: [42] } } } },
+    });
   });
 
   it("is none when the command says nothing", async () => {
@@ -83,14 +84,14 @@ describe("a command that fails", () => {
   });
 
   it("to start ends the worker and costs no attempt", async () => {
-    const { ingest, json, run } = ground.scene();
+    const { ingest, json, workWith } = ground.scene();
     await ingest("hello");
-    const words = ["worker", "exec", "--pool", "default", "--", "/nowhere/to-be-found"];
-    const { exitCode, stderr } = await run(...words.slice(0, 4), ...words.slice(4));
-    expect(exitCode).toBe(1);
-    expect(stderr).toContain("the command cannot be started");
-    const { inputs } = await json("runtime", "inputs", "agent-1");
-    expect(inputs[0]).toMatchObject({ state: "INPUT_STATE_QUEUED", attemptCount: 0 });
+    const worker = workWith(["/nowhere/to-be-found", "--fast"]);
+    expect(await worker.ended).toBe(1);
+    expect(worker.stderr()).toContain("the command cannot be started");
+    expect(await json("runtime", "inputs", "agent-1")).toMatchObject({
+      inputs: [{ state: "INPUT_STATE_QUEUED", attemptCount: 0 }],
+    });
   });
 });
 
@@ -137,7 +138,7 @@ describe("a command that runs", () => {
     expect(exitCode).toBe(0);
     const { stderr } = await run("runtime", "await", "agent-1", "--key", "k");
     expect(stderr).toContain("abandoned (cancelled");
-    expect(() => process.kill(Number(read("pid")), 0)).toThrow("ESRCH");
+    expect(isRunning(Number(read("pid")))).toBe(false);
     expect(worker.stderr()).toMatch(/agent-1, attempt 1: cancelled after/);
   });
 
@@ -148,6 +149,6 @@ describe("a command that runs", () => {
     await until("the command runs", () => read("pid") !== "");
     expect((await run("runtime", "stop", "agent-1", "--yes")).exitCode).toBe(0);
     await until("the run is lost", () => /attempt 1: lost \(/.test(worker.stderr()));
-    expect(() => process.kill(Number(read("pid")), 0)).toThrow("ESRCH");
+    expect(isRunning(Number(read("pid")))).toBe(false);
   });
 });

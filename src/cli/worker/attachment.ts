@@ -24,6 +24,8 @@ export interface AttachmentOptions {
   /** The request, with the runs held now. */
   readonly request: () => MessageInitShape<typeof AttachRequestSchema>;
   readonly onMessage: (message: AttachMessage) => void;
+  /** Told after the first message of a stream when its request was sent, in monotonic time. */
+  readonly onOpen: (sentMs: number) => void;
   /** Told when a stream could not be opened or broke off, once per row of failures. */
   readonly onTrouble: (failure: Failure) => void;
   /** Ends the attachment. */
@@ -45,9 +47,11 @@ const FINAL_CODES: ReadonlySet<Code> = new Set([
   Code.PermissionDenied,
 ]);
 
-/** Reads one stream to its end; `onFirst` is called when it turns out to be open. */
-async function readStream(options: AttachmentOptions, onFirst: () => void): Promise<void> {
+/** Reads one stream to its end; `onOpen` is called when it turns out to be open. */
+async function readStream(options: AttachmentOptions, onOpen: () => void): Promise<void> {
   const { connection, request, onMessage, signal } = options;
+  const sentMs = performance.now();
+  let isOpen = false;
   const silent = new AbortController();
   const timer = setTimeout(() => silent.abort(), SILENCE_MS);
   try {
@@ -57,8 +61,11 @@ async function readStream(options: AttachmentOptions, onFirst: () => void): Prom
     });
     for await (const { message } of stream) {
       timer.refresh();
-      onFirst();
       onMessage(message);
+      if (isOpen) continue;
+      isOpen = true;
+      onOpen();
+      options.onOpen(sentMs);
     }
   } finally {
     clearTimeout(timer);

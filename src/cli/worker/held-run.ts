@@ -1,8 +1,13 @@
 /**
  * One run that this worker holds: from its assignment over the command to the report of its end.
  *
- *   running -> (exit, interrupt, release) -> reporting -> over
- *   running -> (lost) -> over, without a report
+ *   waiting -> (begin) -> running
+ *   waiting, running -> (exit, interrupt, release) -> reporting -> over
+ *   waiting, running -> (lost) -> over, without a report
+ *
+ * The command starts when the leases are known to live: at once as a rule, but after a pause of this
+ * process only when the server has confirmed that the run is held. An assignment that was read late
+ * may be somebody else's by now.
  */
 import { toJson } from "@bufbuild/protobuf";
 import {
@@ -47,17 +52,14 @@ export interface RunOptions {
   readonly log: WorkerLog;
   /** Ends the repetition of reports. */
   readonly signal: AbortSignal;
+  /** Told when the command cannot be started at all, before the run is handed back. */
+  readonly onNotStarted: (problem: string) => void;
 }
-
-/** How a run left this worker. */
-export type RunEnd =
-  | { readonly type: "over" }
-  /** The command could not be started at all. */
-  | { readonly type: "not_started"; readonly problem: string };
 
 /** A run that this worker holds. */
 export interface HeldRun {
-  readonly assignment: RunAssignment;
+  /** Starts the command; to be called when the run is known to be this executor's. */
+  readonly begin: () => void;
   /** Ends the command and cancels the run. */
   readonly interrupt: () => void;
   /** Ends the command and hands the run back. */
@@ -67,7 +69,7 @@ export interface HeldRun {
   /** Kills the command at once; nothing else happens. */
   readonly kill: () => void;
   /** Resolves when nothing is left to be done; never rejects. */
-  readonly ended: Promise<RunEnd>;
+  readonly ended: Promise<void>;
 }
 
 /** Why a command was told to end. */
@@ -120,6 +122,7 @@ export function holdRun(options: RunOptions): HeldRun {
   let running: CommandProcess | undefined;
   let ending: Ending | undefined;
   let lastLine: OutputLine = { text: "", isCut: false };
+  const begun = Promise.withResolvers<void>();
 
   async function publish({ lines, omitted }: ProgressLines): Promise<void> {
     const payload = jsonToProto({ runId, attempt, lines: lines.map(storable), omitted });
@@ -191,43 +194,56 @@ export function holdRun(options: RunOptions): HeldRun {
     sayEnd(endText(await reportRun(connection, assignment, verdict, signal)));
   }
 
-  async function live(): Promise<RunEnd> {
-    if (assignment.interruptRequested) {
-      await report({ type: "cancel" });
-      return { type: "over" };
-    }
+  /** Runs the command and says what is to be reported; nothing when the run is lost. */
+  async function runToVerdict(): Promise<RunVerdict | undefined> {
     const resultFile = terms.usesResultFile ? await makeResultFile() : undefined;
     try {
-      const end: CommandEnd =
-        ending === undefined ? await runCommand(resultFile) : { type: "exited", exitCode: 0 };
-      if (ending?.type === "lost") {
-        feed.cancel();
-        sayEnd(`lost (${ending.reason})`);
-        return { type: "over" };
-      }
-      await report(await verdictOf(end, resultFile));
-      if (end.type === "not_started") return end;
-      return { type: "over" };
+      const end = await runCommand(resultFile);
+      if (isLost()) return undefined;
+      if (end.type === "not_started") options.onNotStarted(end.problem);
+      return await verdictOf(end, resultFile);
     } finally {
       await resultFile?.remove();
     }
+  }
+
+  function isLost(): boolean {
+    return ending?.type === "lost";
+  }
+
+  async function live(): Promise<void> {
+    if (!assignment.interruptRequested) await begun.promise;
+    const isOver = assignment.interruptRequested || ending !== undefined;
+    const early: RunVerdict = { type: ending?.type === "release" ? "release" : "cancel" };
+    const verdict = isOver ? early : await runToVerdict();
+    if (verdict !== undefined && !isLost()) {
+      await report(verdict);
+      return;
+    }
+    feed.cancel();
+    sayEnd(`lost (${ending?.type === "lost" ? ending.reason : "unknown"})`);
+  }
+
+  /** What must never happen to a run, such as a full disk, is no failure of its inputs. */
+  async function giveUp(error: unknown): Promise<void> {
+    options.onNotStarted(error instanceof Error ? error.message : String(error));
+    running?.kill();
+    await report({ type: "release" });
   }
 
   function endCommand(how: Ending): void {
     // A run that is lost is not reported any more, whatever was meant to be said about it.
     if (ending === undefined || how.type === "lost") ending = how;
     running?.stop(terms.killAfterMs);
+    begun.resolve();
   }
 
   return {
-    assignment,
+    begin: begun.resolve,
     interrupt: () => endCommand({ type: "interrupt" }),
     release: () => endCommand({ type: "release" }),
     lose: (reason) => endCommand({ type: "lost", reason }),
     kill: () => running?.kill(),
-    ended: live().catch((error: unknown): RunEnd => {
-      const problem = error instanceof Error ? error.message : String(error);
-      return { type: "not_started", problem };
-    }),
+    ended: live().catch(giveUp),
   };
 }

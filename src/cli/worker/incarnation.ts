@@ -70,17 +70,20 @@ export function makeIncarnation(options: IncarnationOptions): Incarnation {
 
   const renewals = makeRenewals({
     connection,
-    request: () => ({ executorId, incarnationId, heldRunIds: heldRunIds() }),
+    executorId,
+    incarnationId,
+    heldRunIds,
     onRenewed: takeRenewal,
     onDead: () => dead.abort(),
     signal: over.signal,
   });
 
-  function takeRenewal(renewed: RenewLeasesResponse): void {
+  function takeRenewal(renewed: RenewLeasesResponse, named: readonly string[]): void {
     for (const loss of renewed.lost) takeLoss(loss);
     for (const runId of renewed.unknownRunIds) {
       held.get(runId)?.lose("not this executor's any more");
     }
+    for (const runId of named) held.get(runId)?.begin();
   }
 
   function takeLoss(loss: LeaseLost): void {
@@ -108,12 +111,12 @@ export function makeIncarnation(options: IncarnationOptions): Incarnation {
   function takeAssignment(assignment: RunAssignment): void {
     // The same run again: its assignment was sent before the server knew that it is held.
     if (!held.has(assignment.runId)) {
-      const run = holdRun({ connection, assignment, terms: runs, log, signal: over.signal });
+      const { onNotStarted } = options;
+      const { signal } = over;
+      const run = holdRun({ connection, assignment, terms: runs, log, signal, onNotStarted });
       held.set(assignment.runId, run);
-      void run.ended.then((end) => {
-        held.delete(assignment.runId);
-        if (end.type === "not_started") options.onNotStarted(end.problem);
-      });
+      if (renewals.isFresh()) run.begin();
+      void run.ended.then(() => held.delete(assignment.runId));
     }
     renewals.renewNow();
   }
@@ -161,6 +164,7 @@ export function makeIncarnation(options: IncarnationOptions): Incarnation {
         ...(leaseTtlMs === undefined ? {} : { leaseTtl: durationToProto(leaseTtlMs) }),
       }),
       onMessage: takeMessage,
+      onOpen: renewals.confirm,
       onTrouble: sayTrouble,
       signal: AbortSignal.any([signal, dead.signal]),
     });

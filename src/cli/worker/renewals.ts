@@ -2,11 +2,7 @@
  * Renews the leases of one incarnation: every third of their time to live, and at once when a run
  * was taken up, because the renewal that names a run acknowledges it.
  */
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type {
-  RenewLeasesRequestSchema,
-  RenewLeasesResponse,
-} from "../../../gen/keelson/executor/v1/service_pb.ts";
+import type { RenewLeasesResponse } from "../../../gen/keelson/executor/v1/service_pb.ts";
 import type { Connection } from "../client/connection.ts";
 import { failureOf } from "../client/failure.ts";
 import { makeBackoff, pause } from "../client/repeat.ts";
@@ -18,9 +14,12 @@ const CALL_TIMEOUT_MIN_MS = 1_000;
 /** What to renew, and who is told. */
 export interface RenewalOptions {
   readonly connection: Connection;
-  /** The request, with the runs held now. */
-  readonly request: () => MessageInitShape<typeof RenewLeasesRequestSchema>;
-  readonly onRenewed: (renewed: RenewLeasesResponse) => void;
+  readonly executorId: string;
+  readonly incarnationId: string;
+  /** The runs held now. */
+  readonly heldRunIds: () => readonly string[];
+  /** Told of every renewal, with the runs that it named. */
+  readonly onRenewed: (renewed: RenewLeasesResponse, heldRunIds: readonly string[]) => void;
   /** Told when the leases are over for good; nothing is renewed after it. */
   readonly onDead: () => void;
   readonly signal: AbortSignal;
@@ -32,6 +31,10 @@ export interface Renewals {
   readonly renewNow: () => void;
   /** Takes note of how long the leases live without renewal; the first time begins to renew. */
   readonly setTtl: (ttlMs: number) => void;
+  /** Takes note that the server confirmed the leases to a call sent at this monotonic time. */
+  readonly confirm: (sentMs: number) => void;
+  /** True while the leases cannot have lapsed, however long this process was paused. */
+  readonly isFresh: () => boolean;
 }
 
 /**
@@ -39,9 +42,10 @@ export interface Renewals {
  * never attached has nothing to renew and would be told that it is dead.
  */
 export function makeRenewals(options: RenewalOptions): Renewals {
-  const { connection, request, onRenewed, onDead, signal } = options;
+  const { connection, executorId, incarnationId, onRenewed, onDead, signal } = options;
   const isStopped = (): boolean => signal.aborted;
   let ttlMs = 0;
+  let confirmedMs = Number.NEGATIVE_INFINITY;
   let hurry = new AbortController();
 
   /** False when the leases are over for good. */
@@ -51,10 +55,14 @@ export function makeRenewals(options: RenewalOptions): Renewals {
       hurry = new AbortController();
       try {
         const timeoutMs = Math.max(CALL_TIMEOUT_MIN_MS, Math.round(ttlMs / RENEWALS_PER_TTL));
-        const renewed = await connection.executors.renewLeases(request(), { signal, timeoutMs });
+        const sentMs = performance.now();
+        const heldRunIds = [...options.heldRunIds()];
+        const request = { executorId, incarnationId, heldRunIds };
+        const renewed = await connection.executors.renewLeases(request, { signal, timeoutMs });
         const { remaining } = renewed;
         if (remaining !== undefined) ttlMs = durationFromProto(remaining) ?? ttlMs;
-        onRenewed(renewed);
+        confirmedMs = sentMs;
+        onRenewed(renewed, heldRunIds);
         return true;
       } catch (error) {
         if (isStopped()) return true;
@@ -76,6 +84,10 @@ export function makeRenewals(options: RenewalOptions): Renewals {
 
   return {
     renewNow: () => hurry.abort(),
+    confirm: (sentMs) => {
+      confirmedMs = sentMs;
+    },
+    isFresh: () => performance.now() - confirmedMs < ttlMs,
     setTtl: (spanMs) => {
       const isFirst = ttlMs === 0;
       const isChanged = ttlMs !== spanMs;

@@ -46,10 +46,7 @@ export interface CommandInput {
 }
 
 /** Waits until something holds. */
-export async function until(
-  what: string,
-  holds: () => boolean | Promise<boolean>,
-): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const endMs = performance.now() + WAIT_MS;
   while (!(await holds())) {
     if (performance.now() > endMs) throw new Error(`it did not come to this: ${what}`);
@@ -87,7 +84,10 @@ export async function runCli(
 }
 
 /** Ends a command and waits for it. */
-export async function endCli(command: RunningCommand, signal: NodeJS.Signals): Promise<number | null> {
+export async function endCli(
+  command: RunningCommand,
+  signal: NodeJS.Signals,
+): Promise<number | null> {
   command.child.kill(signal);
   return await command.ended;
 }

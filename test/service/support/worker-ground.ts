@@ -22,9 +22,11 @@ export interface WorkerInput {
 export interface WorkerScene {
   /** Starts a worker that runs a shell script per run of the pool `default`. */
   readonly work: (script: string, input?: WorkerInput) => RunningCommand;
+  /** Starts a worker with a command of its own. */
+  readonly workWith: (command: readonly string[], input?: WorkerInput) => RunningCommand;
   readonly run: (...words: string[]) => Promise<FinishedCommand>;
   /** Runs a command with `-o json` and reads what it says. */
-  readonly json: (...words: string[]) => Promise<any>;
+  readonly json: (...words: string[]) => Promise<unknown>;
   /** Ingests a text into the runtime `agent-1`. */
   readonly ingest: (text: string, ...words: string[]) => Promise<FinishedCommand>;
   /** Path of a file that the scripts of this test may use. */
@@ -44,6 +46,17 @@ export interface WorkerGround {
   readonly close: () => Promise<void>;
 }
 
+/** True while a process runs; one that is dead and not yet buried does not. */
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  const status = `/proc/${pid}/status`;
+  return !existsSync(status) || !/^State:\s+Z/m.test(readFileSync(status, "utf8"));
+}
+
 /** Starts a server and makes the ground around it. */
 export async function openWorkerGround(): Promise<WorkerGround> {
   const server = await startCliServer();
@@ -56,16 +69,22 @@ export async function openWorkerGround(): Promise<WorkerGround> {
     const path = (name: string): string => join(folder, `${namespace}-${name}`);
     const run = (...words: string[]): Promise<FinishedCommand> =>
       runCli([...words, ...inNamespace], { address: server.address });
+    const workWith: WorkerScene["workWith"] = (command, input = {}) => {
+      const { options = [], address = server.address } = input;
+      const words = ["worker", "exec", ...inNamespace, ...options, "--", ...command];
+      const worker = startCli(words, { address });
+      workers.push(worker);
+      return worker;
+    };
     return {
       run,
       path,
-      work: (script, { options = [], address = server.address } = {}) => {
-        const words = ["worker", "exec", ...inNamespace, ...options, "--", "sh", "-c", script];
-        const worker = startCli(words, { address });
-        workers.push(worker);
-        return worker;
+      workWith,
+      work: (script, input) => workWith(["sh", "-c", script], input),
+      json: async (...words) => {
+        const answer: unknown = JSON.parse((await run(...words, "-o", "json")).stdout);
+        return answer;
       },
-      json: async (...words) => JSON.parse((await run(...words, "-o", "json")).stdout),
       ingest: (text, ...words) => run("runtime", "ingest", "agent-1", text, "--ensure", ...words),
       read: (name) => (existsSync(path(name)) ? readFileSync(path(name), "utf8") : ""),
       touch: (name) => writeFileSync(path(name), ""),
