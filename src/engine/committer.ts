@@ -21,15 +21,9 @@ import type { Prober } from "./freshness.ts";
 import type { JournalWriter } from "./journal-writer.ts";
 import type { Loader } from "./loader.ts";
 import type { EngineObserver } from "./observer.ts";
-import {
-  type Clock,
-  type Entropy,
-  type RecordStore,
-  StorageError,
-  type StoredCommit,
-} from "./ports.ts";
+import type { Clock, Entropy, RecordStore, StoredCommit } from "./ports.ts";
 import { recordBody } from "./record-codec.ts";
-import { releaseVerdicts } from "./release.ts";
+import { asUnavailable, releaseVerdicts } from "./release.ts";
 import type { PendingCommand, StreamEntry } from "./stream-entry.ts";
 import {
   filterKey,
@@ -47,8 +41,6 @@ const CONFLICT_BACKOFF = { initialMs: 2, maxMs: 250 };
 const CONTENDED_MS = 5000;
 const CATCH_UP_TRIES_MAX = 200;
 const CATCH_UP_PAUSE_MS = 5;
-
-const RETRY_AFTER_MS = 1000;
 
 const NOTHING_FOUND: FoundRecords = { find: () => undefined };
 
@@ -344,7 +336,7 @@ export function makeCommitter(options: CommitterOptions): Committer {
       batch = take(entry);
       await serve(entry, batch);
     } catch (error) {
-      const refused = asRefused(entry.stream, error);
+      const refused = asUnavailable(entry.stream, error);
       if (refused instanceof RefusedError) {
         const { reason } = refused.refusal;
         if (reason === "STREAM_QUARANTINED" || reason === "STREAM_CORRUPT") {
@@ -360,14 +352,6 @@ export function makeCommitter(options: CommitterOptions): Committer {
       // Commands stay in `pending` until they are settled, so that timeouts find them.
       entry.pending = entry.pending.filter(isOpen);
     }
-  }
-
-  /** A database that does not answer is no bug, and nothing was committed when it gets here. */
-  function asRefused(stream: string, error: unknown): unknown {
-    if (!(error instanceof StorageError) || error.kind !== "unavailable") return error;
-    const message = "The database does not answer; sending the call again is safe";
-    const refusal = refusalOf("DATABASE_UNAVAILABLE", message, { stream });
-    return new RefusedError({ ...refusal, retryAfterMs: RETRY_AFTER_MS }, { cause: error });
   }
 
   async function drain<State, Command, Event, Reply>(

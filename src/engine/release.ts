@@ -2,12 +2,27 @@
 import type { Revision, StreamName } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import type { DecidedBatch, Verdict } from "./decide-batch.ts";
-import type { StoredCommit } from "./ports.ts";
+import { StorageError, type StoredCommit } from "./ports.ts";
 import { decodeCommit } from "./commit-codec.ts";
 import type { Committed, PendingCommand, StreamEntry } from "./stream-entry.ts";
 import type { FoldedCommit, StreamFold } from "./stream-fold.ts";
 
+const RETRY_AFTER_MS = 1000;
+
 type ReadAt = (stream: StreamName, revision: Revision) => Promise<StoredCommit>;
+
+/**
+ * What a caller is told when the database does not answer, or does not show a revision that is
+ * known to be there: nothing was done, and trying again is safe. Other errors stay what they are.
+ */
+export function asUnavailable(stream: StreamName, error: unknown): unknown {
+  const isMissing = error instanceof RefusedError && error.refusal.reason === "REVISION_NOT_FOUND";
+  const isSilent = error instanceof StorageError && error.kind === "unavailable";
+  if (!isMissing && !isSilent) return error;
+  const message = "The database does not answer; sending the call again is safe";
+  const refusal = refusalOf("DATABASE_UNAVAILABLE", message, { stream });
+  return new RefusedError({ ...refusal, retryAfterMs: RETRY_AFTER_MS }, { cause: error });
+}
 
 /** Reads an old answer out of the commit that gave it. */
 export async function repeatAnswer<State, Command, Event, Reply>(
@@ -64,7 +79,11 @@ export async function releaseVerdicts<State, Command, Event, Reply>(
       pending.resolve({ reply: verdict.reply, revision, at, events: [], state });
     } else if (verdict.kind === "repeated") {
       const repeat = repeatAnswer(entry, command, verdict, fold, readAt);
-      repeats.push(repeat.then(pending.resolve, pending.reject));
+      repeats.push(
+        repeat.then(pending.resolve, (error: unknown) => {
+          pending.reject(asUnavailable(entry.stream, error));
+        }),
+      );
     } else {
       const { firstEvent, eventCount } = verdict;
       const events = decided.events.slice(firstEvent, firstEvent + eventCount);

@@ -130,8 +130,9 @@ export function makeStreams<State, Command, Event, Reply>(
       const wanted = page.commits.find((commit) => commit.after.revision === revision);
       if (wanted) return wanted.after;
       if (page.commits.length === 0) {
-        const message = "A revision below the head is not there; restore the journal";
-        throw new RefusedError(refusalOf("STREAM_CORRUPT", message, { stream, revision }));
+        const message = "A revision below the head cannot be read now; try again";
+        const refusal = refusalOf("DATABASE_UNAVAILABLE", message, { stream, revision });
+        throw new RefusedError({ ...refusal, retryAfterMs: 1000 });
       }
       fold = page.fold;
     }
