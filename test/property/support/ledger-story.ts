@@ -13,6 +13,7 @@ import { ledgerName, type LedgerReplica, makeLedgerReplica } from "./ledger-repl
 import type { PlantedBug } from "./planted-bug.ts";
 import {
   AFTERMATH_MS,
+  asReplicaSet,
   makeCountingObserver,
   readJournal,
   rest,
@@ -67,16 +68,19 @@ export async function tellLedgerStory(
   const count = (kind: string): void => {
     adventures.set(kind, (adventures.get(kind) ?? 0) + 1);
   };
+  const isReplicaSet = tape.chance(400);
+  const answerTimeoutMs = tape.chance(500) ? 400 : 5000;
   const world = makeWorld<LedgerReplica>({
     tape,
     replicas: 2 + tape.pick(2),
     start: ({ storage, ...setup }) => {
-      const torn = tearBatches(storage, tape);
+      const torn = tearBatches(isReplicaSet ? asReplicaSet(storage, tape) : storage, tape);
       const replica = makeLedgerReplica({
         ...setup,
         storage: plant.wrapStorage ? plant.wrapStorage(torn) : torn,
         observer: makeCountingObserver(count),
         cacheBytesMax: CACHE_BYTES_MAX,
+        answerTimeoutMs,
         ...(plant.ledger ? { aggregate: plant.ledger } : {}),
       });
       const listening = async (): Promise<void> => {

@@ -20,6 +20,7 @@ import {
 } from "./runtime-replica.ts";
 import {
   AFTERMATH_MS,
+  asReplicaSet,
   makeCountingObserver,
   readJournal,
   rest,
@@ -86,11 +87,12 @@ export async function tellRuntimeStory(
   const count = (kind: string): void => {
     adventures.set(kind, (adventures.get(kind) ?? 0) + 1);
   };
+  const isReplicaSet = tape.chance(400);
   const world = makeWorld<RuntimeReplica>({
     tape,
     replicas: 2 + tape.pick(2),
     start: ({ storage, ...setup }) => {
-      const torn = tearBatches(storage, tape);
+      const torn = tearBatches(isReplicaSet ? asReplicaSet(storage, tape) : storage, tape);
       const replica = makeRuntimeReplica({
         ...setup,
         storage: plant.wrapStorage ? plant.wrapStorage(torn) : torn,

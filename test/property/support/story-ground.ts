@@ -97,6 +97,43 @@ export function makeCountingObserver(count: (kind: string) => void): EngineObser
   };
 }
 
+/**
+ * A storage as a replica set is one: what its reads show is durable, but may be a moment old; only
+ * probes show the very head.
+ */
+export function asReplicaSet(storage: Storage, tape: Tape): Storage {
+  const { journal } = storage;
+
+  /** Nothing that a crash can take back is shown. */
+  async function durable<Result>(read: () => Promise<Result>): Promise<Result> {
+    for (;;) {
+      const lifeBefore = await journal.barrier();
+      const result = await read();
+      if ((await journal.barrier()) === lifeBefore) return result;
+    }
+  }
+
+  return {
+    ...storage,
+    journal: {
+      ...journal,
+      readsAreDurable: true,
+      probe: (points) => durable(() => journal.probe(points)),
+      readAt: async (points) => {
+        const found = await durable(() => journal.readAt(points));
+        return tape.chance(200) ? [] : found;
+      },
+      readAfter: async (points) => {
+        const page = await durable(() => journal.readAfter(points));
+        if (!tape.chance(250)) return page;
+        const newest = Math.max(0, ...page.commits.map((commit) => commit.revision));
+        const missed = newest - tape.pick(3);
+        return { ...page, commits: page.commits.filter((commit) => commit.revision <= missed) };
+      },
+    },
+  };
+}
+
 /** Batches of inserts of which only the first part takes effect before the connection breaks. */
 export function tearBatches(storage: Storage, tape: Tape): Storage {
   const { journal } = storage;

@@ -66,6 +66,7 @@ interface TakenSeat<Replica> extends Presence {
 
 const MINUTE_MS = 60_000;
 const ADVANCE_MS_MAX = 400;
+const BLACKOUT_MS_MAX = 9000;
 const TURNS_PER_STEP = 3;
 
 /** Time as one replica has it: its wall clock is its own, and nothing fires while it is paused. */
@@ -96,6 +97,7 @@ export function makeWorld<Replica>(options: WorldOptions<Replica>): World<Replic
   const troubles = new Map<string, number>();
   let births = 0;
   let steppedMs = 0;
+  let darkUntilMs = 0;
 
   function trouble(kind: string): void {
     troubles.set(kind, (troubles.get(kind) ?? 0) + 1);
@@ -170,6 +172,9 @@ export function makeWorld<Replica>(options: WorldOptions<Replica>): World<Replic
       }
     } else if (fate.chance(database.unjournaledCount() > 0 ? 20 : 5)) {
       crash();
+    } else if (fate.chance(3)) {
+      trouble("blackout");
+      darkUntilMs = clock.monotonicMs() + fate.pick(BLACKOUT_MS_MAX);
     } else if (fate.chance(4)) {
       trouble("clock step");
       if (fate.chance(500)) stepWall(fate.chance(500) ? MINUTE_MS : -MINUTE_MS);
@@ -187,7 +192,7 @@ export function makeWorld<Replica>(options: WorldOptions<Replica>): World<Replic
       database.flush();
     } else if (fate.chance(60)) {
       clock.advance(fate.pick(ADVANCE_MS_MAX));
-    } else if (!network.move()) {
+    } else if (clock.monotonicMs() < darkUntilMs || !network.move()) {
       if (database.unjournaledCount() > 0) database.flush();
       else clock.advanceToNext(ADVANCE_MS_MAX);
     }
@@ -201,6 +206,7 @@ export function makeWorld<Replica>(options: WorldOptions<Replica>): World<Replic
     heal: () => {
       crash();
       healed = true;
+      darkUntilMs = 0;
       for (const seat of seats) if (seat.isPaused) resume(seat);
       network.landLate();
       // Backoffs that began before a step back last until the database's clock is there again.
