@@ -102,8 +102,8 @@ describe("a worker that was away for too long", () => {
   it("loses its run to another one, begins a new life and works on", async () => {
     const { work, ingest, run, path, read } = ground.scene();
     await run("runtime", "ensure", "agent-1", "--retry-initial", "10ms", "--retry-max", "10ms");
-    const script = `echo $KEELSON_ATTEMPT >> ${path("tries")}; [ $KEELSON_ATTEMPT = 2 ] || sleep 60`;
-    const worker = work(`${script}; echo done`, {
+    const script = `echo $KEELSON_ATTEMPT >> ${path("tries")}; [ $KEELSON_ATTEMPT = 2 ]`;
+    const worker = work(`${script} || sleep 60; echo done`, {
       options: ["--lease-ttl", "1s", "--kill-after", "100ms"],
     });
     await ingest("hello", "--key", "k");

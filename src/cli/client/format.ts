@@ -1,4 +1,6 @@
-/** Times, spans, enum values and foreign text as people read them, and spans as people write them. */
+/**
+ * Times, spans, enum values and foreign text as people read them, and spans as people write them.
+ */
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { timestampFromProto } from "../../rpc/codec/time.ts";
 

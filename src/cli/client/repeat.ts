@@ -5,7 +5,7 @@ import { type Failure, failureOf, isPassing } from "./failure.ts";
 const WAIT_FIRST_MS = 100;
 const WAIT_MOST_MS = 5_000;
 
-/** Waits that double from try to try, with jitter, so that many clients do not come back at once. */
+/** Waits that double from try to try, with jitter: many clients do not come back at once. */
 export interface Backoff {
   /** How long to wait before the next try, in milliseconds. */
   readonly nextMs: () => number;

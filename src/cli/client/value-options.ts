@@ -1,4 +1,6 @@
-/** Readers of option values that several commands share: words of enums, labels, positions, JSON. */
+/**
+ * Readers of option values that several commands share: words of enums, labels, positions, JSON.
+ */
 import { fromJsonString } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { InvalidArgumentError } from "commander";

@@ -89,7 +89,7 @@ function executorText(event: ExecutorEvent): string {
 }
 
 /** What an event says beside its code. */
-export function eventText({ event }: RuntimeEventEnvelope): string {
+function eventText({ event }: RuntimeEventEnvelope): string {
   switch (event.case) {
     case "inputLifecycle":
       return inputText(event.value);
@@ -118,7 +118,8 @@ export function eventText({ event }: RuntimeEventEnvelope): string {
 export function eventLine(envelope: RuntimeEventEnvelope): string {
   const { time, revision, index, eventCode } = envelope;
   const place = `${revision}:${index}`.padEnd(8);
-  return `${formatTime(time)}  ${place}  ${printable(eventCode).padEnd(26)}  ${eventText(envelope)}`;
+  const code = printable(eventCode).padEnd(26);
+  return `${formatTime(time)}  ${place}  ${code}  ${eventText(envelope)}`.trimEnd();
 }
 
 /** The columns of events that would happen. */

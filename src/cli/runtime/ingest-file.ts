@@ -1,6 +1,7 @@
 /**
- * Sends a file of inputs in batches, one after the other, so that the inputs of a runtime keep their
- * order. What passes - a server away, a full queue - is waited for and sent again with the same keys.
+ * Sends a file of inputs in batches, one after the other, so that the inputs of a runtime keep
+ * their order. What passes - a server away, a full queue - is waited for and sent again with the
+ * same keys.
  */
 import { toJson } from "@bufbuild/protobuf";
 import { randomUUID } from "node:crypto";

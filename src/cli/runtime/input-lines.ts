@@ -1,7 +1,7 @@
 /**
- * Reads inputs from a file of JSON lines. Every line gets an idempotency key: its own, or one made of
- * a prefix and the line's number. The prefix is made of the file's content unless told otherwise, so
- * that the same file sent again has the same keys.
+ * Reads inputs from a file of JSON lines. Every line gets an idempotency key: its own, or one made
+ * of a prefix and the line's number. The prefix is made of the file's content unless told
+ * otherwise, so that the same file sent again has the same keys.
  */
 import { fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { createHash, randomUUID } from "node:crypto";

@@ -1,6 +1,6 @@
 /**
- * The frame of all lifecycle commands: show what would happen, ask, and do it only if the runtime is
- * still what was shown.
+ * The frame of all lifecycle commands: show what would happen, ask, and do it only if the runtime
+ * is still what was shown.
  */
 import { randomUUID } from "node:crypto";
 import type { Command } from "commander";

@@ -28,14 +28,14 @@ const STATE_COLOURS: Readonly<Partial<Record<RuntimeState, Colour>>> = {
 };
 
 /** The state of a runtime as a word with its colour. */
-export function stateCell(state: RuntimeState): Cell {
+function stateCell(state: RuntimeState): Cell {
   const text = enumWord(RuntimeState, state);
   const colour = STATE_COLOURS[state];
   return colour === undefined ? text : { text, colour };
 }
 
 /** Labels as `name=value`, by name. */
-export function labelsText(labels: Readonly<Record<string, string>>): string {
+function labelsText(labels: Readonly<Record<string, string>>): string {
   const pairs = Object.entries(labels).map(([name, value]) => printable(`${name}=${value}`));
   return pairs.toSorted().join(" ");
 }

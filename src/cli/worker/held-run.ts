@@ -5,9 +5,9 @@
  *   waiting, running -> (exit, interrupt, release) -> reporting -> over
  *   waiting, running -> (lost) -> over, without a report
  *
- * The command starts when the leases are known to live: at once as a rule, but after a pause of this
- * process only when the server has confirmed that the run is held. An assignment that was read late
- * may be somebody else's by now.
+ * The command starts when the leases are known to live: at once as a rule, but after a pause of
+ * this process only when the server has confirmed that the run is held. An assignment that was read
+ * late may be somebody else's by now.
  */
 import { toJson } from "@bufbuild/protobuf";
 import {

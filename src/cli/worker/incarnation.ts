@@ -1,7 +1,7 @@
 /**
  * One life of an executor: attached under one incarnation id, holding runs and renewing their
- * leases. When the server says that the incarnation is dead, its commands are ended without a report
- * and the next life begins.
+ * leases. When the server says that the incarnation is dead, its commands are ended without a
+ * report and the next life begins.
  */
 import { randomUUID } from "node:crypto";
 import {

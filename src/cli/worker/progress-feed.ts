@@ -1,7 +1,7 @@
 /**
  * Lines of a run on their way to those who watch its runtime. Every event is a commit, so lines
- * travel together, at most so many per event and one event per interval; what is too much is counted
- * and left out. Progress is best effort: it never holds up the run.
+ * travel together, at most so many per event and one event per interval; what is too much is
+ * counted and left out. Progress is best effort: it never holds up the run.
  */
 import type { OutputLine } from "./line-splitter.ts";
 

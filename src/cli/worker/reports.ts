@@ -1,6 +1,7 @@
 /**
  * Says the end of a run to the server. A report is repeated until it is answered; one that the
- * server refuses for what it says falls back to the next weaker one, so that no run is left hanging.
+ * server refuses for what it says falls back to the next weaker one, so that no run is left
+ * hanging.
  */
 import { Code } from "@connectrpc/connect";
 import type { RunAssignment } from "../../../gen/keelson/executor/v1/messages_pb.ts";

@@ -1,4 +1,6 @@
-/** What a worker says on stderr: one line per run, and a line when something changes about itself. */
+/**
+ * What a worker says on stderr: one line per run, and a line when something changes about itself.
+ */
 import { printable } from "../client/format.ts";
 
 /** Where a worker says what it does. */

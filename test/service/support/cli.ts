@@ -12,7 +12,7 @@ const COMMAND = fileURLToPath(new URL("../../../bin/keelson.js", import.meta.url
 const COMPILED = fileURLToPath(new URL("../../../node_modules/.cache/keelson", import.meta.url));
 const WAIT_MS = 20_000;
 const POLL_MS = 20;
-const LISTENING = /"address":"([^"]+)"[^\n]*"msg":"server serves"/;
+const LISTENING = /"address":"([^"]+)"[^\n]*"server serves"/;
 
 /** A command that runs. */
 export interface RunningCommand {
