@@ -68,17 +68,39 @@ export function makeNamedRuntimes(options: NamedRuntimesOptions): NamedRuntimes 
     return Math.max(runnableSince, mayGoBackAt(state) ?? 0);
   }
 
-  function startRun(session: Session, stream: StreamName, state: RuntimeState): void {
-    const due = dueAt(state);
-    if (due === undefined || session.held.has(stream) || freeSlots(session) <= 0) return;
-    const waitMs = due - time.nowMs();
-    if (waitMs > 0) {
-      serveSoon(session, waitMs);
-      return;
+  /** Since when a waiting runtime is due; undefined when there is nothing to start any more. */
+  function waitingSince(session: Session, stream: StreamName): TimeMs | undefined {
+    const state = streams.peek(stream)?.state;
+    const isOurs = state !== undefined && isHeldBy(session, state) && state.lease?.named === true;
+    return isOurs && !session.held.has(stream) ? dueAt(state) : undefined;
+  }
+
+  /** Starts runs of what waits, the longest due first, while there are slots. */
+  function startWaiting(session: Session): void {
+    if (session.waiting.size === 0 || freeSlots(session) <= 0) return;
+    const due: { readonly stream: StreamName; readonly sinceMs: TimeMs }[] = [];
+    for (const stream of session.waiting) {
+      const sinceMs = waitingSince(session, stream);
+      if (sinceMs === undefined) session.waiting.delete(stream);
+      else due.push({ stream, sinceMs });
     }
+    due.sort((left, right) => left.sinceMs - right.sinceMs);
+    for (const { stream, sinceMs } of due) {
+      if (freeSlots(session) <= 0) return;
+      const waitMs = sinceMs - time.nowMs();
+      if (waitMs > 0) {
+        serveSoon(session, waitMs);
+        return;
+      }
+      session.waiting.delete(stream);
+      startRun(session, stream);
+    }
+  }
+
+  function startRun(session: Session, stream: StreamName): void {
     assigner.assign(session, stream, (outcome) => {
       // What was refused may be refused again and again: never at once.
-      if (outcome === "started") serveAll(session);
+      if (outcome === "started") startWaiting(session);
       else serveSoon(session, RETRY_MS);
     });
   }
@@ -87,27 +109,30 @@ export function makeNamedRuntimes(options: NamedRuntimesOptions): NamedRuntimes 
     assigner.background("load of a named runtime", streams.known(stream).then(then));
   }
 
-  function serve(session: Session, stream: StreamName): void {
+  /** Asks for the lease where it is free; otherwise notes a runtime that may have work. */
+  function attend(session: Session, stream: StreamName): void {
     if (session.closed || session.ending || session.returned.has(stream)) return;
     const state = streams.peek(stream)?.state;
     if (!state || !canBeHeld(state)) return;
     if (state.lease === null) assigner.grant(session, stream);
     else if (!isHeldBy(session, state)) return;
     else if (!state.lease.named) assigner.grant(session, stream);
-    else startRun(session, stream, state);
+    else if (dueAt(state) !== undefined) session.waiting.add(stream);
+  }
+
+  function serve(session: Session, stream: StreamName): void {
+    attend(session, stream);
+    startWaiting(session);
   }
 
   function serveAll(session: Session): void {
     const { target } = session.terms;
-    if (target.kind !== "runtimes" || session.closed) return;
-    const waiting: { readonly stream: StreamName; readonly dueMs: TimeMs }[] = [];
-    for (const stream of target.streams) {
-      const fold = streams.peek(stream);
-      if (fold) waiting.push({ stream, dueMs: dueAt(fold.state) ?? 0 });
+    if (session.closed) return;
+    for (const stream of target.kind === "runtimes" ? target.streams : []) {
+      if (streams.peek(stream)) attend(session, stream);
       else load(stream, () => serve(session, stream));
     }
-    waiting.sort((left, right) => left.dueMs - right.dueMs);
-    for (const { stream } of waiting) serve(session, stream);
+    startWaiting(session);
   }
 
   function announce(session: Session, stream: StreamName): void {

@@ -47,6 +47,8 @@ export interface Session {
   readonly held: Map<StreamName, HeldRun>;
   /** Runtimes whose run was asked for and not yet committed or refused. */
   readonly asking: Set<StreamName>;
+  /** Runtimes that it holds by name and that have work, as far as is known. */
+  readonly waiting: Set<StreamName>;
   /** Named runtimes that the executor gave back: they are not served again. */
   readonly returned: Set<StreamName>;
   /** Leases lost under runs, the latest ones, for renewals that still name such a run. */
@@ -92,6 +94,7 @@ export function makeSession(terms: SessionTerms, nowMs: number): Session {
     holder: holderKey(terms),
     held: new Map(),
     asking: new Set(),
+    waiting: new Set(),
     returned: new Set(),
     losses: new Map(),
     interruptedMs: new Map(),
