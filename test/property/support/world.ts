@@ -97,6 +97,7 @@ export function makeWorld<Replica>(options: WorldOptions<Replica>): World<Replic
   const troubles = new Map<string, number>();
   let births = 0;
   let steppedMs = 0;
+  let highestStepMs = 0;
   let darkUntilMs = 0;
 
   function trouble(kind: string): void {
@@ -155,6 +156,7 @@ export function makeWorld<Replica>(options: WorldOptions<Replica>): World<Replic
   function stepWall(stepMs: number): void {
     clock.stepWall(stepMs);
     steppedMs += stepMs;
+    highestStepMs = Math.max(highestStepMs, steppedMs);
   }
 
   function misfortune(): boolean {
@@ -210,7 +212,7 @@ export function makeWorld<Replica>(options: WorldOptions<Replica>): World<Replic
       for (const seat of seats) if (seat.isPaused) resume(seat);
       network.landLate();
       // Backoffs that began before a step back last until the database's clock is there again.
-      if (steppedMs < 0) stepWall(-steppedMs);
+      stepWall(highestStepMs - steppedMs);
     },
     troubles,
   };
