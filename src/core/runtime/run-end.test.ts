@@ -282,6 +282,19 @@ describe("a run is handed back", () => {
     expect(story.do(command, "released").released).toBe(false);
     expect(stateNameOf(story.state)).toBe("running");
   });
+
+  test("that never was, or of a runtime that nobody knows: refused", () => {
+    const story = withPrompts("a");
+    story.assign();
+    const run = { ...story.claim(), runId: runIdOf("never") };
+    story.refused({ type: "release_run", ...run, bodyHash: "release" }, "RUN_NOT_FOUND");
+    const claim = story.claim();
+    story.do({ type: "unregister_runtime", fenceExecutor: true }, "report");
+    const command = { type: "release_run", ...claim, bodyHash: "release" } as const;
+    const before = story.state;
+    story.refused(command, "RUNTIME_NOT_REGISTERED");
+    expect(story.state).toBe(before);
+  });
 });
 
 describe("fencing (R10)", () => {

@@ -6,6 +6,7 @@
  */
 import type { DecideContext, Decision } from "../shared/aggregate.ts";
 import type { RuntimeCommand, RuntimeReply } from "./commands.ts";
+import type { RefusalReason } from "../shared/refusal.ts";
 import { openDraft } from "./draft.ts";
 import type { RuntimeEvent } from "./events.ts";
 import { evolve } from "./evolve.ts";
@@ -22,6 +23,9 @@ type CommandOf<Type extends RuntimeCommand["type"]> = Extract<
   { readonly type: Type }
 >;
 type RuntimeDecision = Decision<RuntimeEvent, RuntimeReply>;
+
+/** Refusals of a caller that holds nothing and never did. */
+const UNKNOWN: readonly RefusalReason[] = ["RUNTIME_NOT_REGISTERED", "RUN_NOT_FOUND"];
 
 /** Decides complete_run, with a last boundary and the next run where the call asks for them. */
 export function decideCompleteRun(
@@ -104,7 +108,10 @@ export function decideCancelRun(
   return draft.commit();
 }
 
-/** Decides release_run: the run goes back uncounted; a caller that does not hold it is told so. */
+/**
+ * Decides release_run: the run goes back uncounted. Who holds it no more is told so, without an
+ * error; a run that there never was, or a runtime that nobody knows, is refused.
+ */
 export function decideReleaseRun(
   state: RuntimeState,
   command: CommandOf<"release_run">,
@@ -112,8 +119,10 @@ export function decideReleaseRun(
 ): RuntimeDecision {
   const ended = endedRunOf(state, command);
   if (ended !== undefined && ended.bodyHash === command.bodyHash) return repeated(ended);
-  if (fence(state, command).run === undefined) {
-    return { kind: "answer", reply: { type: "released", released: false } };
+  const { run, decision } = fence(state, command);
+  if (run === undefined) {
+    const isUnknown = decision.kind === "refuse" && UNKNOWN.includes(decision.refusal.reason);
+    return isUnknown ? decision : { kind: "answer", reply: { type: "released", released: false } };
   }
   const draft = openDraft(state, context);
   emitRunReturned(draft, "released", command.bodyHash);
