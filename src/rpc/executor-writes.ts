@@ -145,7 +145,7 @@ function checkedResultBytes(outcome: RunOutcome): number {
   const bytes = Buffer.byteLength(canonicalText(outcome));
   if (bytes <= RESULT_BYTES_MAX) return bytes;
   const message = `The outcome has ${bytes} bytes, at most ${RESULT_BYTES_MAX} are allowed`;
-  const metadata = { limit: RESULT_BYTES_MAX, actual: bytes };
+  const metadata = { limitBytes: RESULT_BYTES_MAX, actualBytes: bytes };
   throw new RefusedError(refusalOf("RESULT_TOO_LARGE", message, metadata));
 }
 

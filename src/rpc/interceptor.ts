@@ -13,7 +13,13 @@ import {
 } from "@connectrpc/connect";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { NAMESPACE_HEADER, traceParentOf } from "./caller.ts";
-import { abortReasonOf, connectErrorOf, isTransportError, wireRefusalOf } from "./errors.ts";
+import {
+  abortReasonOf,
+  connectErrorOf,
+  isTransportError,
+  type WireRefusal,
+  wireRefusalOf,
+} from "./errors.ts";
 import type { FinishedCall, RpcObserver } from "./observer.ts";
 
 type AnyRequest = UnaryRequest | StreamRequest;
@@ -34,12 +40,22 @@ type Ending = Pick<FinishedCall, "code" | "reason" | "bug">;
 
 const SUCCESS: Ending = { code: "ok", reason: "" };
 
+/** A stream without a history does not know whose it would be; the call does. */
+function named(refusal: WireRefusal, runtimeId: string): WireRefusal {
+  const { reason, metadata } = refusal;
+  if (reason !== "RUNTIME_NOT_REGISTERED" || metadata["runtimeId"] !== undefined) return refusal;
+  return { ...refusal, metadata: { ...metadata, runtimeId } };
+}
+
 /** What was thrown, as the error that goes out and as the report says it. */
-function failureOf(error: unknown): { readonly error: ConnectError; readonly ending: Ending } {
+function failureOf(
+  error: unknown,
+  runtimeId = "",
+): { readonly error: ConnectError; readonly ending: Ending } {
   if (isTransportError(error)) {
     return { error, ending: { code: codeName(error.code), reason: "" } };
   }
-  const refusal = wireRefusalOf(error);
+  const refusal = named(wireRefusalOf(error), runtimeId);
   const ending = { code: codeName(refusal.code), reason: refusal.reason };
   const outgoing = connectErrorOf(refusal, refusal.isBug ? error : undefined);
   return { error: outgoing, ending: refusal.isBug ? { ...ending, bug: error } : ending };
@@ -129,7 +145,7 @@ export function makeCallInterceptor(observer: RpcObserver): Interceptor {
       report(request, startedMs, SUCCESS, runtimeId, revision);
       return response;
     } catch (error) {
-      const failure = failureOf(error);
+      const failure = failureOf(error, runtimeId);
       report(request, startedMs, failure.ending, runtimeId, "");
       throw failure.error;
     }
