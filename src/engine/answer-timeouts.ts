@@ -33,6 +33,7 @@ export interface AnswerTimeouts {
   readonly watch: (entry: ActiveEntry, active: boolean) => void;
   /** True while no stream has work. */
   readonly isIdle: () => boolean;
+  /** Answers all calls that still wait. */
   readonly stop: () => void;
 }
 
@@ -66,6 +67,7 @@ export function makeAnswerTimeouts(clock: Clock, answerTimeoutMs: number): Answe
     isIdle: () => active.size === 0,
     stop: () => {
       stopped = true;
+      for (const entry of active) sweepEntry(entry, Number.POSITIVE_INFINITY);
     },
   };
 }

@@ -208,8 +208,14 @@ export function makeEngine(options: EngineOptions): Engine {
     views.stop();
     timeouts.stop();
     await relay.stop();
-    await views.flush();
-    await membership.leave();
+    try {
+      await views.flush();
+      await membership.leave();
+    } catch (error) {
+      // The row stays: another replica projects what this one could not.
+      membership.stop();
+      observer.backgroundFailed("farewell", error);
+    }
   }
 
   return {

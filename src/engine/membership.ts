@@ -21,7 +21,10 @@ const STEP_MS = 1000;
 export interface Membership {
   /** Writes the first heartbeat and starts beating; resolves when the database has answered. */
   readonly join: () => Promise<void>;
+  /** Stops beating and takes the row away: nothing of this replica is left to be done. */
   readonly leave: () => Promise<void>;
+  /** Stops beating and leaves the row to be found by the others. */
+  readonly stop: () => void;
   /** True while another replica has beaten lately, or nobody knows. */
   readonly hasOthers: () => boolean;
   /** Live replicas including this one, as of the last heartbeat. */
@@ -113,6 +116,9 @@ export function makeMembership(options: MembershipOptions): Membership {
     leave: async () => {
       stopped = true;
       await replicas.remove(replicaId);
+    },
+    stop: () => {
+      stopped = true;
     },
     hasOthers: () => live().length > 1,
     live,

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
-import type { Storage } from "../../src/engine/ports.ts";
+import { type Storage, StorageError } from "../../src/engine/ports.ts";
 import { makeMemoryDatabase, type MemoryDatabase } from "../../src/storage/memory/database.ts";
+import { type LedgerAggregate, ledgerAggregate } from "./support/ledger-aggregate.ts";
 import {
   envelopeOf,
   ledgerName,
@@ -267,4 +268,129 @@ test("a stopped engine takes nothing new, has its views written and is not liste
   clock.advance(60_000);
   await settle();
   expect(await storage.replicas.list()).toEqual([]);
+});
+
+test("an engine that stops while its database is away answers everybody who waits", async () => {
+  const { clock, database, start } = makeGround();
+  const gone = { isSo: false };
+  const unplug = (storage: Storage): Storage => ({
+    ...storage,
+    journal: {
+      ...storage.journal,
+      append: async (commits, timeoutMs) => {
+        if (gone.isSo) throw new StorageError("unavailable", "the database is away");
+        return await storage.journal.append(commits, timeoutMs);
+      },
+    },
+    views: {
+      ...storage.views,
+      upsert: async (rows) => {
+        if (gone.isSo) throw new StorageError("unavailable", "the database is away");
+        await storage.views.upsert(rows);
+      },
+    },
+  });
+  const { engine, ledgers } = await start("a", { wrap: unplug, answerTimeoutMs: 60_000 });
+  await pass(clock, ledgers.submit(stream, envelopeOf(add("k1"))));
+  gone.isSo = true;
+  const safe = { ...envelopeOf(add("k2")), retrySafe: true };
+  const waiting = Promise.all([
+    reasonOf(ledgers.submit(stream, safe)),
+    reasonOf(ledgers.submit(stream, envelopeOf({ type: "claim", holder: "h" }))),
+  ]);
+  await settle();
+  await pass(clock, engine.stop());
+  expect(await waiting).toEqual(["DATABASE_UNAVAILABLE", "OUTCOME_UNKNOWN"]);
+  const storage = database.connect();
+  expect((await storage.replicas.list()).map((row) => row.replicaId)).toEqual(["a"]);
+});
+
+test("a call that was answered as not done is never done later", async () => {
+  const { clock, start } = makeGround();
+  const held: (() => void)[] = [];
+  const slow = (storage: Storage): Storage => ({
+    ...storage,
+    checkpoints: {
+      ...storage.checkpoints,
+      latest: async (streams, foldVersion) => {
+        await new Promise<void>((resolve) => held.push(resolve));
+        return await storage.checkpoints.latest(streams, foldVersion);
+      },
+    },
+  });
+  const { ledgers } = await start("a", { wrap: slow, answerTimeoutMs: 1000 });
+  const claim = envelopeOf({ type: "claim", holder: "h" });
+  const answer = reasonOf(ledgers.submit(stream, claim));
+  await passUntil(clock, () => held.length > 0);
+  clock.advance(3000);
+  expect(await answer).toBe("DATABASE_UNAVAILABLE");
+  for (const release of held.splice(0)) release();
+  await settle();
+  expect((await pass(clock, ledgers.fresh(stream))).revision).toBe(0);
+});
+
+test("a state that throws costs its own command, not its neighbours", async () => {
+  const { clock, start } = makeGround();
+  const fragile: LedgerAggregate = {
+    ...ledgerAggregate,
+    evolve: (state, event, position) => {
+      if (event.type === "item_added" && event.key === "bad") throw new Error("a bug");
+      return ledgerAggregate.evolve(state, event, position);
+    },
+  };
+  const { ledgers } = await start("a", { aggregate: fragile });
+  const reasons = ["k1", "bad", "k2"].map((key) =>
+    reasonOf(ledgers.submit(stream, envelopeOf(add(key)))),
+  );
+  expect(await pass(clock, Promise.all(reasons))).toEqual(["no refusal", "INTERNAL", "no refusal"]);
+  expect((await pass(clock, ledgers.fresh(stream))).state.total).toBe(2);
+});
+
+test("an unknown event makes the stream wait for a newer server, and harms no other", async () => {
+  const { clock, start } = makeGround();
+  const older: LedgerAggregate = {
+    ...ledgerAggregate,
+    eventFromJson: (json) => {
+      const event = ledgerAggregate.eventFromJson(json);
+      return event !== "unknown" && event.type === "lease_granted" ? "unknown" : event;
+    },
+  };
+  const [newer, old] = [await start("a"), await start("b", { aggregate: older })];
+  const claim = envelopeOf({ type: "claim", holder: "h" });
+  await pass(clock, newer.ledgers.submit(stream, claim));
+  expect(await pass(clock, reasonOf(old.ledgers.fresh(stream)))).toBe("NEEDS_NEWER_SERVER");
+  const refused = reasonOf(old.ledgers.submit(stream, envelopeOf(add("k1"))));
+  expect(await pass(clock, refused)).toBe("NEEDS_NEWER_SERVER");
+  const other = old.ledgers.submit(ledgerName("two"), envelopeOf(add("k1")));
+  expect(await pass(clock, other)).toMatchObject({ revision: 1 });
+});
+
+test("a changed commit is found by verify, and the stream is refused", async () => {
+  const { clock, start } = makeGround();
+  const writer = await start("a");
+  for (const key of ["k1", "k2", "k3"]) {
+    await pass(clock, writer.ledgers.submit(stream, envelopeOf(add(key))));
+  }
+  const forge = (storage: Storage): Storage => ({
+    ...storage,
+    journal: {
+      ...storage.journal,
+      readAfter: async (points) => {
+        const page = await storage.journal.readAfter(points);
+        const commits = page.commits.map((commit) =>
+          commit.revision === 2
+            ? { ...commit, eventsText: commit.eventsText.replace("k2", "k9") }
+            : commit,
+        );
+        return { ...page, commits };
+      },
+    },
+  });
+  const { ledgers } = await start("b", { wrap: forge });
+  expect(await pass(clock, ledgers.verify(stream))).toMatchObject({
+    valid: false,
+    firstBadRevision: 2,
+    commitCount: 1,
+  });
+  expect(await pass(clock, reasonOf(ledgers.fresh(stream)))).toBe("STREAM_CORRUPT");
 });
