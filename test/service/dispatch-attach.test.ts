@@ -6,6 +6,7 @@ import {
   HandlingMode,
   type Input,
   InputSchema,
+  InputState,
   RuntimeState,
 } from "../../gen/keelson/runtime/v1/messages_pb.ts";
 import {
@@ -169,7 +170,7 @@ describe("an executor that names its runtimes", () => {
     expect(runtimesOf(worker)).toEqual(["r1", "r3", "r2", "r1"]);
   });
 
-  it("waits for a runtime that another executor holds, and gets it when it is given back", async () => {
+  it("waits for a runtime that another holds, and gets it when it is given back", async () => {
     const { world, a, executors } = await oneReplica();
     await world.pass(ensure(a, "r"));
     const first = attach(executors, identity("first"), { runtimeIds: ["r"] });
