@@ -180,6 +180,14 @@ describe("ingest", () => {
     expect(stderr).toMatch(/^error: line 2: /);
   });
 
+  it("says that a file is not there", async () => {
+    const { run } = inFreshNamespace();
+    const missing = join(folder, "missing.jsonl");
+    const { exitCode, stderr } = await run("runtime", "ingest", "agent-1", "--file", missing);
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/^error: ENOENT/);
+  });
+
   it("answers 8 when the time to wait was up", async () => {
     const { run } = inFreshNamespace();
     const words = ["runtime", "ingest", "agent-1", "hello", "--ensure", "--wait"];

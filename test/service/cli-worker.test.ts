@@ -126,7 +126,7 @@ describe("a command that runs", () => {
     expect(read("met")).toBe("here\nhere\n");
   });
 
-  it("ends with all that it started when it is interrupted, and its input is given up", async () => {
+  it("ends with all that it started when interrupted, and its input is given up", async () => {
     const { work, ingest, run, path, read } = ground.scene();
     const worker = work(`trap '' TERM; (sleep 60 & echo $! > ${path("pid")}; wait); sleep 60`, {
       options: ["--kill-after", "100ms"],

@@ -2,6 +2,7 @@
  * What all commands that talk to a server share: their options, and a frame around their work that
  * opens the connection, says errors to people and ends with the right code.
  */
+import { ConnectError } from "@connectrpc/connect";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { processEnvironment } from "../../config/process-environment.ts";
 import {
@@ -129,6 +130,12 @@ function report(error: unknown, address: string, output: Output): ClientExitCode
   if (error instanceof CommandError) {
     output.note(`error: ${error.message}`);
     return error.exitCode;
+  }
+  if (!(error instanceof ConnectError)) {
+    // A file that cannot be read and the like; anything else is a fault of this program.
+    if (!(error instanceof Error && "syscall" in error)) throw error;
+    output.note(`error: ${error.message}`);
+    return CLIENT_EXIT_CODES.failed;
   }
   const failure = failureOf(error);
   output.note(output.isJson ? failureJson(failure) : failureText(failure, address));

@@ -22,7 +22,8 @@ export async function confirm(question: string): Promise<void> {
   const asking = createInterface({ input: process.stdin, output: process.stderr });
   // The end of the input, or Ctrl-C, is no agreement.
   const closed = once(asking, "close").then(() => "");
-  const answer = await Promise.race([asking.question(`${question} [y/N] `), closed]);
+  const answered = asking.question(`${question} [y/N] `).catch(() => "");
+  const answer = await Promise.race([answered, closed]);
   asking.close();
   if (!/^\s*y(es)?\s*$/i.test(answer)) throw new CommandError("nothing was changed");
 }

@@ -37,8 +37,9 @@ export interface Connection {
 
 /** A base URL of what people write: `host:port` is enough. Undefined when it is no address. */
 export function addressOf(text: string): string | undefined {
-  const url = URL.parse(/^https?:\/\//.test(text) ? text : `http://${text}`);
-  if (url === null || url.hostname === "" || url.username !== "") return undefined;
+  const url = URL.parse(text.includes("://") ? text : `http://${text}`);
+  if (url === null || !/^https?:$/.test(url.protocol)) return undefined;
+  if (url.hostname === "" || url.username !== "") return undefined;
   return url.origin + url.pathname.replace(/\/+$/, "");
 }
 
