@@ -28,7 +28,8 @@ describe("a refusal of the server", () => {
         "  reason     RUNTIME_NOT_REGISTERED",
         "  runtimeId  agent-\\u001b1",
         "  retry      after 1.5s",
-        "  next       create it with `keelson runtime ensure agent-\\u001b1`, or ingest with --ensure",
+        "  next       create it with `keelson runtime ensure agent-\\u001b1`, " +
+          "or ingest with --ensure",
       ].join("\n"),
     );
   });
