@@ -1,6 +1,6 @@
 /**
- * (b) Durable IngestStream and IngestBatch against raw inserts of the very commits that they made, into
- * a collection of the same kind with the same durability.
+ * (b) Durable IngestStream and IngestBatch against raw inserts of the very commits that they made,
+ * into a collection of the same kind with the same durability.
  */
 import { runtimeAggregate } from "../../src/core/runtime/aggregate.ts";
 import type { StoredCommit } from "../../src/engine/ports.ts";
@@ -68,6 +68,9 @@ async function rawInsertMs(storage: BenchStorage, commits: readonly StoredCommit
   return performance.now() - startedMs;
 }
 
+/** Figures of the rounds, by way of ingest. */
+type Samples = Readonly<Record<"stream" | "batch", number[]>>;
+
 /** Runs the section; `uri` is the embedded database's. */
 export async function benchBulk(environment: BenchEnvironment, uri: string): Promise<void> {
   const { report, scale, unique, dataDirectory } = environment;
@@ -75,8 +78,8 @@ export async function benchBulk(environment: BenchEnvironment, uri: string): Pro
   const server = await startBenchServer("journal", databaseName, dataDirectory);
   const stored = await open(uri, databaseName);
   const section = "b";
-  const rates = { stream: [] as number[], batch: [] as number[] };
-  const ratios = { stream: [] as number[], batch: [] as number[] };
+  const rates: Samples = { stream: [], batch: [] };
+  const ratios: Samples = { stream: [], batch: [] };
 
   async function streamRound(round: number, runtimes: readonly string[]): Promise<number> {
     const perStream = Math.floor(scale.streamInputs / STREAMS);

@@ -1,6 +1,6 @@
 /**
- * (c) Ingest to run_assigned at a light load, at one replica and across two. (d) Full cycles: ingest,
- * run, boundary, complete.
+ * (c) Ingest to run_assigned at a light load, at one replica and across two. (d) Full cycles:
+ * ingest, run, boundary, complete.
  */
 import { randomUUID } from "node:crypto";
 import type { AttachResponse } from "../../gen/keelson/executor/v1/service_pb.ts";

@@ -1,6 +1,6 @@
 /**
- * (e) The unary figures with many runtimes registered and on a runtime with a long past, against the
- * same measured empty. (f) Cold load of that runtime, restart, memory per loaded runtime.
+ * (e) The unary figures with many runtimes registered and on a runtime with a long past, against
+ * the same measured empty. (f) Cold load of that runtime, restart, memory per loaded runtime.
  */
 import { ensureRuntimes, type BenchEnvironment } from "../support/environment.ts";
 import { runtimeIds } from "../support/inputs.ts";

@@ -1,6 +1,6 @@
 /**
- * (a) Durable unary Ingest at 64 connections, against the same server with the journal switched off.
- * Rounds alternate, so that both see the same noise of the machine.
+ * (a) Durable unary Ingest at 64 connections, against the same server with the journal switched
+ * off. Rounds alternate, so that both see the same noise of the machine.
  */
 import { ensureRuntimes, type BenchEnvironment } from "../support/environment.ts";
 import { makeJsonBodies, PATHS, runtimeIds } from "../support/inputs.ts";

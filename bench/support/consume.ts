@@ -40,7 +40,11 @@ export async function consumeAll(
       const contributingInputIds = primitive?.contributingInputIds ?? [];
       const finalBoundary = { boundary: RunApplyBoundary.RUN_START, contributingInputIds };
       const done = await server.executor.completeRun({
-        ...{ runtimeId, runId, generation, finalBoundary, takeNext: true },
+        runtimeId,
+        runId,
+        generation,
+        finalBoundary,
+        takeNext: true,
       });
       consumed += contributingInputIds.length;
       assignment = done.next;

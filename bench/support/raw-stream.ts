@@ -1,4 +1,7 @@
-/** Prepared gRPC messages over bidirectional HTTP/2 streams, with the flow control of the server. */
+/**
+ * Prepared gRPC messages over bidirectional HTTP/2 streams, with the flow control of the
+ * server.
+ */
 import { connect } from "node:http2";
 
 /** What to send: every stream its own prepared messages. */

@@ -1,6 +1,6 @@
 /**
- * A server in a process of its own, as `keelson serve` runs it, with the one change that a benchmark
- * asks for: `journal-off` acknowledges commits without storing them.
+ * A server in a process of its own, as `keelson serve` runs it, with the one change that a
+ * benchmark asks for: `journal-off` acknowledges commits without storing them.
  */
 import pino from "pino";
 import { readConfig } from "../../src/config/config.ts";
@@ -31,7 +31,7 @@ const server = await startServer(config, {
   ...(mode === "journal-off" ? { wrapStorage: withoutJournal } : {}),
 });
 await server.serving;
-process.stdout.write(`${JSON.stringify({ url: server.url })}\n`);
+process.stdout.write(`${server.url}\n`);
 process.on("SIGTERM", () => {
   void server.stop().then(() => process.exit(0));
 });

@@ -28,8 +28,7 @@ const PROGRAM = fileURLToPath(new URL("./server-child.ts", import.meta.url));
 async function readUrl(child: ChildProcess): Promise<string> {
   if (!child.stdout) throw new Error("the server has no output");
   for await (const line of createInterface({ input: child.stdout })) {
-    const { url } = JSON.parse(line) as { readonly url: string };
-    return url;
+    return line;
   }
   throw new Error("the server ended before it served");
 }

@@ -56,7 +56,9 @@ function forbiddenInCode(name: string, pattern: RegExp, exceptFor?: RegExp): Tid
 function longLines(file: SourceFile): string[] {
   return file.text.split("\n").flatMap((line, index) => {
     const cannotWrap =
-      /https?:\/\/\S+/.test(line) || (MARKDOWN.test(file.path) && /^\s*\|/.test(line));
+      /https?:\/\/\S+/.test(line) ||
+      (MARKDOWN.test(file.path) && /^\s*\|/.test(line)) ||
+      (file.path.endsWith(".proto") && /^\s*rpc /.test(line));
     const isLong = line.length > LINE_LENGTH_MAX && !cannotWrap;
     return isLong ? [`${index + 1}: ${line.length} columns`] : [];
   });
