@@ -67,6 +67,8 @@ export async function releaseVerdicts<State, Command, Event, Reply>(
   const fold = committed?.after ?? entry.fold;
   if (!fold) return;
   const { revision, at, state } = fold;
+  const readHere: ReadAt = async (stream, wanted) =>
+    wanted === committed?.stored.revision ? committed.stored : await readAt(stream, wanted);
   const repeats: Promise<void>[] = [];
   for (const [index, pending] of batch.entries()) {
     const verdict = decided.verdicts[index];
@@ -78,7 +80,7 @@ export async function releaseVerdicts<State, Command, Event, Reply>(
     } else if (verdict.kind === "answered") {
       pending.resolve({ reply: verdict.reply, revision, at, events: [], state });
     } else if (verdict.kind === "repeated") {
-      const repeat = repeatAnswer(entry, command, verdict, fold, readAt);
+      const repeat = repeatAnswer(entry, command, verdict, fold, readHere);
       repeats.push(
         repeat.then(pending.resolve, (error: unknown) => {
           pending.reject(asUnavailable(entry.stream, error));

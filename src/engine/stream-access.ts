@@ -7,6 +7,7 @@ import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import { decideBatch } from "./decide-batch.ts";
 import type { EngineParts } from "./engine-parts.ts";
 import { mayContain } from "./key-filter.ts";
+import type { StoredCommit } from "./ports.ts";
 import type { AdvanceListener, CommitListener, StreamEntry } from "./stream-entry.ts";
 import { makeStreamEntry } from "./stream-entry.ts";
 import {
@@ -139,6 +140,16 @@ export function makeStreams<State, Command, Event, Reply>(
     return fold;
   }
 
+  /** What is folded here is durable; of other commits it has to be made sure. */
+  async function commitAt(stream: StreamName, revision: Revision): Promise<StoredCommit> {
+    const folded = cache.peek(stream)?.fold?.revision ?? 0;
+    if (revision <= folded) return await parts.readAt(stream, revision);
+    const found = await reads.readAt({ stream, revision });
+    if (found) return found;
+    const message = "The stream has no commit at this revision";
+    throw new RefusedError(refusalOf("REVISION_NOT_FOUND", message, { stream, revision }));
+  }
+
   function listen(stream: StreamName, listener: CommitListener<State, Event>): () => void {
     const entry = entryOf(stream);
     entry.listeners ??= new Set();
@@ -180,7 +191,7 @@ export function makeStreams<State, Command, Event, Reply>(
     preview,
     at,
     history,
-    commit: parts.readAt,
+    commit: commitAt,
     listen,
     findRecord,
     listRecords: async (stream, recordClass, afterOrdinal, limit) => {

@@ -87,13 +87,23 @@ export function makeViewBacklog(
     dirty.set(stream, { ...further, sinceMs: Math.min(known.sinceMs, behind.sinceMs) });
   }
 
+  /** A stream that cannot be summarized goes without its row; the others get theirs. */
+  function rowsOf(behind: DirtyStream): readonly StreamRow[] {
+    try {
+      return [behind.makeRow()].filter((row) => row !== undefined);
+    } catch (error) {
+      observer.backgroundFailed("row of a stream", error);
+      return [];
+    }
+  }
+
   async function writeDirty(): Promise<void> {
     if (dirty.size === 0) return;
     const taken = dirty;
     writing = taken;
     dirty = new Map();
     try {
-      const rows = [...taken.values()].flatMap((stream) => stream.makeRow() ?? []);
+      const rows = [...taken.values()].flatMap(rowsOf);
       for (let start = 0; start < rows.length; start += CHUNK_ROWS) {
         await views.upsert(rows.slice(start, start + CHUNK_ROWS));
       }

@@ -394,3 +394,37 @@ test("a changed commit is found by verify, and the stream is refused", async () 
   });
   expect(await pass(clock, reasonOf(ledgers.fresh(stream)))).toBe("STREAM_CORRUPT");
 });
+
+test("a commit that is shown to anybody survives a crash of the database", async () => {
+  const clock = makeManualClock();
+  const database = makeMemoryDatabase({ clock, journaling: "manual" });
+  const [a, b] = ["a", "b"].map((replicaId) =>
+    makeLedgerReplica({ storage: database.connect(replicaId), clock, replicaId }),
+  );
+  if (!a || !b) throw new Error("two replicas are needed");
+  const unanswered = a.ledgers.submit(stream, envelopeOf(add("k1")));
+  await settle();
+  expect(database.unjournaledCount()).toBeGreaterThan(0);
+  const shown = await pass(clock, b.ledgers.commit(stream, 1));
+  database.crash();
+  expect(await pass(clock, b.ledgers.commit(stream, 1))).toEqual(shown);
+  expect((await pass(clock, unanswered)).revision).toBe(1);
+  expect(await pass(clock, reasonOf(b.ledgers.commit(stream, 2)))).toBe("REVISION_NOT_FOUND");
+});
+
+test("a stream that cannot be summarized keeps no other stream out of the views", async () => {
+  const { clock, database, start } = makeGround();
+  const shy: LedgerAggregate = {
+    ...ledgerAggregate,
+    summarize: (state) => {
+      if (state.serials.has("shy")) throw new Error("a bug");
+      return ledgerAggregate.summarize(state);
+    },
+  };
+  const { engine, ledgers } = await start("a", { aggregate: shy });
+  await pass(clock, ledgers.submit(stream, envelopeOf(add("shy"))));
+  await pass(clock, ledgers.submit(ledgerName("two"), envelopeOf(add("k1"))));
+  await pass(clock, engine.views.flush());
+  const rows = await database.connect().views.get([stream, ledgerName("two")]);
+  expect(rows.map((row) => row.id)).toEqual(["two"]);
+});
