@@ -18,6 +18,7 @@ import type { ExecutorSessionsOptions } from "./executor-sessions.ts";
 import { requestedTermsOf, type RequestedTerms, termsWithTtl } from "./executor-terms.ts";
 
 const POLL_MAX_MS = 60_000;
+const RENEWALS_PER_TTL = 3;
 /** A call with a deadline is answered this share of it, or this long, before it. */
 const DEADLINE_MARGIN_SHARE = 0.1;
 const DEADLINE_MARGIN_MAX_MS = 500;
@@ -86,6 +87,18 @@ export function makeExecutorPolls(
     return known;
   }
 
+  /** A call that waits is a sign of life: it may wait for longer than leases live. */
+  function keepAlive(session: Session, isPassedOver: () => boolean): () => void {
+    let cancel = (): void => undefined;
+    const renew = (): void => {
+      if (session.closed || isPassedOver()) return;
+      dispatcher.renewLater(session);
+      cancel = clock.after(session.terms.leaseTtlMs / RENEWALS_PER_TTL, renew);
+    };
+    renew();
+    return () => cancel();
+  }
+
   /** Waits until there is mail, or nothing more to wait for. */
   async function waitForMail(session: Session, isOver: () => boolean, signal: AbortSignal) {
     const isDone = (): boolean => session.closed || isOver();
@@ -105,13 +118,14 @@ export function makeExecutorPolls(
     turns.set(session, context);
     const isPassedOver = (): boolean => turns.get(session) !== context;
     await dispatcher.acknowledge(namespace, session.holder, heldRunIds);
-    dispatcher.renewLater(session);
+    const stopRenewing = keepAlive(session, isPassedOver);
     if (heldRunIds.length < terms.slots && !isPassedOver()) await dispatcher.awaitRun(session);
     const timeUp = new AbortController();
     const cancel = clock.after(Math.max(0, endMs - clock.monotonicMs()), () => timeUp.abort());
     const signal = AbortSignal.any([context.signal, timeUp.signal]);
     await waitForMail(session, isPassedOver, signal);
     cancel();
+    stopRenewing();
     if (!isPassedOver()) session.pollWaits = false;
     // A run that was asked for on behalf of this call goes out with it.
     const isIdle = (): boolean => isPassedOver() || !isBusy(session);

@@ -92,7 +92,9 @@ describe("a healthy executor", () => {
     const { world, executors } = await steadyReplica();
     const worker = attach(executors, identity("e"), POOL);
     await world.elapse(10_100);
-    const beats = worker.messages.flatMap((it) => (it.case === "heartbeat" ? [it.value] : []));
+    const beats = worker.messages.flatMap((message) => {
+      return message.case === "heartbeat" ? [message.value] : [];
+    });
     expect(beats.map((beat) => beat.remaining?.seconds)).toEqual([30n, 20n]);
     const { remaining } = await world.pass(renew(executors, worker));
     expect(remaining?.seconds).toBe(30n);
