@@ -7,6 +7,8 @@ import { tellRuntimeStory } from "./support/runtime-story.ts";
 import { storyTapes } from "./support/tape.ts";
 
 const RUNS = Number(process.env["KEELSON_PROPERTY_RUNS"] ?? 500);
+/** Ends the search for a simpler story in time for seed and path to be printed. */
+const LIMITS = { interruptAfterTimeLimit: 120_000 };
 
 test("replicas in trouble lose nothing, do nothing twice and agree in the end", async () => {
   await fc.assert(
@@ -14,7 +16,7 @@ test("replicas in trouble lose nothing, do nothing twice and agree in the end", 
       const { violations } = await tellLedgerStory(choices);
       expect(violations).toEqual([]);
     }),
-    { numRuns: RUNS },
+    { ...LIMITS, numRuns: RUNS },
   );
 });
 
@@ -24,6 +26,6 @@ test("runtimes in trouble finish every input once, under one fence at a time", a
       const { violations } = await tellRuntimeStory(choices);
       expect(violations).toEqual([]);
     }),
-    { numRuns: Math.ceil(RUNS / 2) },
+    { ...LIMITS, numRuns: Math.ceil(RUNS / 2) },
   );
 });
