@@ -2,7 +2,11 @@
 import { Writable } from "node:stream";
 import { type Environment, type Flags, readConfig } from "../../../src/config/config.ts";
 import { makeLogger } from "../../../src/observability/logger.ts";
-import { type RunningServer, startServer } from "../../../src/server/compose.ts";
+import {
+  type RunningServer,
+  type ServerOptions,
+  startServer,
+} from "../../../src/server/compose.ts";
 
 /** A server with its log. */
 export interface ObservedServer extends RunningServer {
@@ -15,6 +19,7 @@ export interface ServerSetup {
   readonly environment?: Environment;
   readonly flags?: Flags;
   readonly logLevel?: string;
+  readonly wrapStorage?: ServerOptions["wrapStorage"];
 }
 
 /** Starts a server; it may not serve yet. */
@@ -32,6 +37,11 @@ export async function startObservedServer(setup: ServerSetup = {}): Promise<Obse
     flags: { port: "0", ...(setup.flags ?? { inMemory: true }) },
   });
   const logger = makeLogger({ level: setup.logLevel ?? "debug", format: "json", destination });
-  const server = await startServer(config, { logger, onProgress: () => undefined });
+  const { wrapStorage } = setup;
+  const server = await startServer(config, {
+    logger,
+    onProgress: () => undefined,
+    ...(wrapStorage === undefined ? {} : { wrapStorage }),
+  });
   return { ...server, logLines };
 }
