@@ -48,7 +48,11 @@ export interface ConfigSources {
 
 const PREFIX = "KEELSON_";
 /** Read by clients and tests, not by the server. */
-const CLIENT_VARIABLES: ReadonlySet<string> = new Set(["KEELSON_ADDRESS", "KEELSON_URL"]);
+const CLIENT_VARIABLES: ReadonlySet<string> = new Set([
+  "KEELSON_ADDRESS",
+  "KEELSON_NAMESPACE",
+  "KEELSON_URL",
+]);
 /** What Kubernetes puts into every pod beside a service called keelson. */
 const SERVICE_LINK = /^KEELSON_(SERVICE_(HOST|PORT)|PORT_\d+_)/;
 const SERVICE_LINK_PORT = /^(tcp|udp):\/\//;
