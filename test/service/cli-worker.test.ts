@@ -95,6 +95,16 @@ describe("a command that fails", () => {
   });
 });
 
+describe("a worker", () => {
+  it("ends with what is wrong when the server does not take it", async () => {
+    const { work } = ground.scene();
+    const worker = work("true", { options: ["--slots", "5000"] });
+    expect(await worker.ended).toBe(2);
+    expect(worker.stderr()).toMatch(/reason +INVALID_FIELD/);
+    expect(worker.stderr()).toMatch(/slots +must be/);
+  });
+});
+
 describe("a command that runs", () => {
   it("is seen through its lines, but not through the one that is the result", async () => {
     const { work, ingest, run, path, touch } = ground.scene();

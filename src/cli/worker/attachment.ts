@@ -36,8 +36,8 @@ export interface AttachmentOptions {
 export type AttachmentEnd =
   | { readonly type: "stopped" }
   | { readonly type: "incarnation_dead" }
-  /** The server will never take this request. */
-  | { readonly type: "refused"; readonly failure: Failure };
+  /** The server will never take this request; the error says why. */
+  | { readonly type: "refused"; readonly error: unknown };
 
 /** Codes after which the same request will be refused again. */
 const FINAL_CODES: ReadonlySet<Code> = new Set([
@@ -88,7 +88,7 @@ export async function stayAttached(options: AttachmentOptions): Promise<Attachme
       if (isStopped()) break;
       const failure = failureOf(error);
       if (failure.reason === "EXECUTOR_INCARNATION_DEAD") return { type: "incarnation_dead" };
-      if (FINAL_CODES.has(failure.code)) return { type: "refused", failure };
+      if (FINAL_CODES.has(failure.code)) return { type: "refused", error };
       if (!isTroubled) onTrouble(failure);
       isTroubled = true;
     }

@@ -35,7 +35,7 @@ export type SidecarEnd =
 
 /** A worker. */
 export interface Sidecar {
-  /** Works until it is told to stop or cannot work. */
+  /** Works until it is told to stop or cannot work; throws what the server refuses for good. */
   readonly work: () => Promise<SidecarEnd>;
   /** Tells it to stop in good order. */
   readonly stop: () => void;
@@ -63,10 +63,9 @@ export function makeSidecar(options: SidecarOptions): Sidecar {
     onNotStarted: (text) => failWith(`the command cannot be started: ${text}`),
   };
 
-  /** Ends the commands of a dead incarnation; the server has taken its runs back already. */
-  async function bury(dead: Incarnation): Promise<void> {
-    log.say(`incarnation ${dead.incarnationId} is dead, its leases lapsed; starting a new one`);
-    for (const run of dead.heldRuns()) run.lose("incarnation is dead");
+  /** Ends the commands of an incarnation without reports, because nobody would take them. */
+  async function bury(dead: Incarnation, reason: string): Promise<void> {
+    for (const run of dead.heldRuns()) run.lose(reason);
     dead.abandon();
     await dead.emptied();
   }
@@ -105,9 +104,13 @@ export function makeSidecar(options: SidecarOptions): Sidecar {
       const { incarnationId } = incarnation;
       log.say(`executor ${executor.executorId}, incarnation ${incarnationId}`);
       const end = await incarnation.serve(stopping.signal);
-      if (end.type === "refused") failWith(end.failure.message);
+      if (end.type === "refused") {
+        await bury(incarnation, "refused");
+        throw end.error;
+      }
       if (stopping.signal.aborted) break;
-      await bury(incarnation);
+      log.say(`incarnation ${incarnationId} is dead, its leases lapsed; starting a new one`);
+      await bury(incarnation, "incarnation is dead");
     }
     await leave(incarnation);
     return problem === undefined ? { type: "stopped" } : { type: "failed", problem };
