@@ -2,6 +2,9 @@
 // Starts the `keelson` command. A checkout runs the TypeScript sources as they are (type
 // stripping); the published package carries no sources and runs the compiled files in dist/.
 import { existsSync } from "node:fs";
+import { enableCompileCache } from "node:module";
+
+enableCompileCache();
 
 const source = new URL("../src/cli/main.ts", import.meta.url);
 const compiled = new URL("../dist/src/cli/main.js", import.meta.url);

@@ -2,6 +2,7 @@
  * Prepared gRPC messages over bidirectional HTTP/2 streams, with the flow control of the
  * server.
  */
+import { once } from "node:events";
 import { connect } from "node:http2";
 
 /** What to send: every stream its own prepared messages. */
@@ -63,6 +64,7 @@ export async function runStreamLoad(load: StreamLoad): Promise<StreamResult> {
   const session = connect(`http://127.0.0.1:${load.port}`, {
     settings: { initialWindowSize: 4 * 1024 * 1024 },
   });
+  await once(session, "connect");
   session.setLocalWindowSize(16 * 1024 * 1024);
   const startedMs = performance.now();
 
