@@ -64,12 +64,14 @@ export function makeDueTimers(options: DueTimersOptions): DueTimers {
     }
   }
 
-  function schedule(): void {
+  async function wake(): Promise<void> {
     if (stopped) return;
-    clock.after(SWEEP_MS, () => {
-      const isSteady = options.steadyForMs() >= options.graceMs;
-      void (isSteady ? sweep() : Promise.resolve()).then(schedule);
-    });
+    if (options.steadyForMs() >= options.graceMs) await sweep();
+    schedule();
+  }
+
+  function schedule(): void {
+    clock.after(SWEEP_MS, () => void wake());
   }
 
   return {

@@ -110,9 +110,10 @@ export function makeLeaseSweeper(options: LeaseSweeperOptions): LeaseSweeper {
   }
 
   async function sweep(): Promise<void> {
+    if (stopped) return;
     await attempt("sweep of leases", lapseOverdue());
     await attempt("sweep of lapsed leases", settleLapsed());
-    if (!stopped) clock.after(SWEEP_MS, () => void sweep());
+    clock.after(SWEEP_MS, () => void sweep());
   }
 
   return {

@@ -11,7 +11,8 @@ import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import { decodeCommit } from "../engine/commit-codec.ts";
 import type { JournalStore } from "../engine/ports.ts";
 
-const CACHE_BYTES_MAX = 32 * 1024 * 1024;
+const GENERATION_BYTES_MAX = 8 * 1024 * 1024;
+const ENTRY_BYTES = 200;
 
 /** Gives inputs with their payloads. */
 export interface Payloads {
@@ -30,24 +31,28 @@ export function makePayloads(
   journal: Pick<JournalStore, "readAt">,
   eventFromJson: (json: Json) => RuntimeEvent | "unknown",
 ): Payloads {
-  const cache = new Map<string, { readonly input: Input; readonly bytes: number }>();
-  let cacheBytes = 0;
+  /** Two generations: the younger one becomes the older when it is full. */
+  let young = new Map<string, Input>();
+  let old = new Map<string, Input>();
+  let youngBytes = 0;
 
   const keyOf = (stream: StreamName, inputId: InputId): string => `${stream} ${inputId}`;
+
+  function cached(stream: StreamName, inputId: InputId): Input | undefined {
+    const key = keyOf(stream, inputId);
+    return young.get(key) ?? old.get(key);
+  }
 
   function remember(stream: StreamName, events: readonly RuntimeEvent[]): void {
     for (const event of events) {
       if (event.type !== "input_admitted") continue;
-      const key = keyOf(stream, event.input.inputId);
-      const bytes = event.payloadBytes + 200;
-      cacheBytes += bytes - (cache.get(key)?.bytes ?? 0);
-      cache.set(key, { input: event.input, bytes });
+      young.set(keyOf(stream, event.input.inputId), event.input);
+      youngBytes += event.payloadBytes + ENTRY_BYTES;
     }
-    for (const [key, { bytes }] of cache) {
-      if (cacheBytes <= CACHE_BYTES_MAX) break;
-      cache.delete(key);
-      cacheBytes -= bytes;
-    }
+    if (youngBytes <= GENERATION_BYTES_MAX) return;
+    old = young;
+    young = new Map();
+    youngBytes = 0;
   }
 
   async function readMissing(

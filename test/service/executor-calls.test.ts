@@ -1,5 +1,5 @@
-// Executors over real connections: streams by every protocol, fencing of every call about a run, and
-// calls that are repeated because their answers were lost.
+// Executors over real connections: streams by every protocol, fencing of every call about a run,
+// and calls that are repeated because their answers were lost.
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import * as grpc from "@grpc/grpc-js";

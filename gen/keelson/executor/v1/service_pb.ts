@@ -969,9 +969,9 @@ export const ExecutorService: GenService<{
   },
   /**
    * Asks once for what Attach would send, waiting for it, for clients without streams. At most one
-   * run is assigned per call, and while a call waits the leases are renewed. Of several calls of one
-   * incarnation the newest is served. Idempotent: a run whose answer was lost is sent again until it
-   * is in `held_run_ids`. Errors: EXECUTOR_INCARNATION_DEAD, LIMIT_EXCEEDED.
+   * run is assigned per call, and while a call waits the leases are renewed. Of several calls of
+   * one incarnation the newest is served. Idempotent: a run whose answer was lost is sent again
+   * until it is in `held_run_ids`. Errors: EXECUTOR_INCARNATION_DEAD, LIMIT_EXCEEDED.
    *
    * @generated from rpc keelson.executor.v1.ExecutorService.PollRun
    */
