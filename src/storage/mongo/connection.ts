@@ -10,6 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Document, MinKey, MongoClient, type MongoClientOptions } from "mongodb";
 import { StorageError } from "../../engine/ports.ts";
 import { storageErrorOf } from "./errors.ts";
+import { makeReplaceableClient, type ReplaceableClient } from "./replaceable-client.ts";
 import {
   type BuildReply,
   type HelloReply,
@@ -158,8 +159,15 @@ function ignore(): void {
 
 /** Throws StorageError `rejected` for an address or an option that cannot be understood. */
 function makeClient(options: ConnectionOptions): MongoClient {
+  const { uri, onCommand } = options;
   try {
-    return new MongoClient(options.uri, clientOptions(options));
+    const client = new MongoClient(uri, clientOptions(options));
+    if (onCommand !== undefined) {
+      client.on("commandStarted", ({ databaseName, command }) => {
+        onCommand({ databaseName, command });
+      });
+    }
+    return client;
   } catch (error) {
     throw new StorageError("rejected", "the address of the database cannot be used", {
       cause: error,
@@ -169,43 +177,60 @@ function makeClient(options: ConnectionOptions): MongoClient {
 
 /** Connects and looks at what answers. Throws StorageError. */
 export async function connectToMongo(options: ConnectionOptions): Promise<MongoConnection> {
-  const client = makeClient(options);
-  const { onCommand } = options;
-  if (onCommand !== undefined) {
-    client.on("commandStarted", ({ databaseName, command }) => {
-      onCommand({ databaseName, command });
-    });
-  }
+  const replaceable = makeReplaceableClient({
+    make: () => makeClient(options),
+    patienceMs: options.serverSelectionTimeoutMs * 2,
+    farewellMs: options.operationTimeoutMs * 2,
+    monotonicMs: () => performance.now(),
+  });
   try {
     return await withinDeadline("storage.open", options.operationTimeoutMs, async (signal) => {
-      await client.connect();
+      const client = await replaceable.current().connect();
       const admin = client.db("admin");
       const hello = (await admin.command({ hello: 1 }, { signal })) as HelloReply;
       const build = (await admin.command({ buildInfo: 1 }, { signal })) as BuildReply;
       requireServerVersion(build);
-      return makeConnection(client, options, topologyOf(hello), build.version);
+      return makeConnection(replaceable, options, topologyOf(hello), build.version);
     });
   } catch (error) {
-    await client.close();
+    await replaceable.close();
     throw error;
   }
 }
 
 function makeConnection(
-  client: MongoClient,
+  replaceable: ReplaceableClient,
   options: ConnectionOptions,
   topology: MongoTopology,
   version: string,
 ): MongoConnection {
   const { operationTimeoutMs } = options;
-  const database = client.db(options.databaseName);
   const closing = new AbortController();
   const readConcern = topology === "standalone" ? "local" : "majority";
 
+  const database = (name = options.databaseName) => replaceable.current().db(name);
+
+  /** Runs `work` under a deadline and tells how it went to who looks after the client. */
+  function attempt<Answer>(
+    label: string,
+    timeoutMs: number,
+    work: (signal: AbortSignal) => Promise<Answer>,
+  ): Promise<Answer> {
+    return withinDeadline(label, timeoutMs, async (signal) => {
+      try {
+        const answer = await work(signal);
+        replaceable.answered();
+        return answer;
+      } catch (error) {
+        replaceable.failed(error);
+        throw error;
+      }
+    });
+  }
+
   function openCursor(query: FindQuery, signal: AbortSignal) {
     const { databaseName = options.databaseName } = query;
-    return client
-      .db(databaseName)
+    return database(databaseName)
       .collection(query.collection)
       .find(query.filter, {
         ...findOptions(query),
@@ -217,9 +242,9 @@ function makeConnection(
   }
 
   function command<Reply>(label: string, body: Document, timeoutMs = operationTimeoutMs) {
-    return withinDeadline(label, timeoutMs, async (signal) => {
+    return attempt(label, timeoutMs, async (signal) => {
       const limited = { ...body, comment: label, maxTimeMS: timeoutMs };
-      return (await database.command(limited, { signal })) as Reply;
+      return (await database().command(limited, { signal })) as Reply;
     });
   }
 
@@ -229,7 +254,7 @@ function makeConnection(
     signal: AbortSignal,
     take: (stored: Stored) => void,
   ): Promise<void> {
-    const cursor = database.collection(collection).find(
+    const cursor = database().collection(collection).find(
       {},
       {
         comment: label,
@@ -261,25 +286,25 @@ function makeConnection(
     writeConcerns: writeConcernsOf(topology),
     command,
     find: (query) =>
-      withinDeadline(query.label, operationTimeoutMs, async (signal) => {
+      attempt(query.label, operationTimeoutMs, async (signal) => {
         return (await openCursor(query, signal).toArray()) as never[];
       }),
     scan: (query, take) =>
-      withinDeadline(query.label, operationTimeoutMs, async (signal) => {
+      attempt(query.label, operationTimeoutMs, async (signal) => {
         for await (const stored of openCursor(query, signal)) {
           if (!take(stored as never)) return;
         }
       }),
     tail,
     hello: () =>
-      withinDeadline("storage.hello", operationTimeoutMs, (signal) =>
-        client.db("admin").command({ hello: 1 }, { signal }),
+      attempt("storage.hello", operationTimeoutMs, (signal) =>
+        database("admin").command({ hello: 1 }, { signal }),
       ),
     closing: closing.signal,
     close: async () => {
       closing.abort(new StorageError("unavailable", "the connection is closed"));
       // A server that does not answer must not hold up the end of a process.
-      await Promise.race([client.close(), delay(closeTimeoutMs, undefined, { ref: false })]);
+      await Promise.race([replaceable.close(), delay(closeTimeoutMs, undefined, { ref: false })]);
     },
   };
 }
