@@ -30,6 +30,8 @@ export interface Cluster {
   readonly dispose: (keepsFiles: boolean) => Promise<void>;
 }
 
+const REMOVAL = { recursive: true, force: true, maxRetries: 20, retryDelay: 250 };
+
 /** Starts the replicas of a cluster and waits until all are ready. */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const directory = await mkdtemp(join(tmpdir(), "keelson-fault-"));
@@ -47,7 +49,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     await Promise.all(executors.map((executor) => executor.kill()));
     await Promise.all(replicas.map((replica) => replica.kill()));
     await database.kill();
-    if (!keepsFiles) await rm(directory, { recursive: true, force: true });
+    // A replica may have started a database right before its own end; it ends when it is idle.
+    if (!keepsFiles) await rm(directory, REMOVAL);
   }
 
   try {

@@ -137,7 +137,7 @@ export function makeExecutorSession(order: ExecutorOrder, log: HistoryLog): Exec
     try {
       await Promise.all([keepSession(life), keepLeases(life)]);
     } finally {
-      for (const runId of [...life.held.keys()]) drop(life, runId);
+      for (const runId of life.held.keys()) drop(life, runId);
     }
   }
 
