@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=64
 // Starts the `keelson` command. A checkout runs the TypeScript sources as they are (type
 // stripping); the published package carries no sources and runs the compiled files in dist/.
 import { existsSync } from "node:fs";

@@ -14,7 +14,7 @@ import { startBenchServer } from "../support/servers.ts";
 import { median } from "../support/stats.ts";
 
 const STREAMS = 4;
-const RUNTIMES = 1000;
+const RUNTIMES = 4000;
 const BATCH = 1000;
 const BATCH_CONNECTIONS = 4;
 const RAW_BATCH = 200;

@@ -40,9 +40,13 @@ export async function startBenchServer(
   dataDirectory: string,
 ): Promise<BenchServer> {
   const startedMs = performance.now();
-  const child = spawn(process.execPath, [PROGRAM, mode, databaseName, dataDirectory], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = spawn(
+    process.execPath,
+    ["--max-semi-space-size=64", PROGRAM, mode, databaseName, dataDirectory],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   const url = await readUrl(child);
   const startMs = performance.now() - startedMs;
   const transport = createGrpcTransport({ baseUrl: url });

@@ -83,10 +83,10 @@ export function makePayloads(
     state: RuntimeState,
     inputIds: readonly InputId[],
   ): Promise<readonly Input[]> {
-    const missing = inputIds.filter((inputId) => !cache.has(keyOf(stream, inputId)));
+    const missing = inputIds.filter((inputId) => cached(stream, inputId) === undefined);
     const found = missing.length === 0 ? null : await readMissing(stream, state, missing);
     return inputIds.map((inputId) => {
-      const input = found?.get(inputId) ?? cache.get(keyOf(stream, inputId))?.input;
+      const input = found?.get(inputId) ?? cached(stream, inputId);
       if (input) return input;
       const message = "The payload of a staged input is not in the journal";
       throw new RefusedError(refusalOf("STREAM_CORRUPT", message, { stream, inputId }));

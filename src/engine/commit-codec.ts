@@ -2,7 +2,7 @@
  * The one place where a commit becomes text and text becomes a commit: canonical JSON (RFC 8785),
  * the hash chain, and the checks a loader makes before it folds anything.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import canonicalize from "canonicalize";
 import type { Revision, StreamName, TimeMs } from "../core/shared/ids.ts";
 import type { Json } from "../core/shared/json.ts";
@@ -54,7 +54,11 @@ export function chainHash(
   previousHash: Uint8Array,
   commit: Omit<StoredCommit, "hash" | "formatVersion">,
 ): Uint8Array {
-  return createHash("sha256").update(previousHash).update(commitText(commit)).digest();
+  const text = commitText(commit);
+  const bytes = Buffer.allocUnsafe(previousHash.length + Buffer.byteLength(text));
+  bytes.set(previousHash);
+  bytes.write(text, previousHash.length);
+  return hash("sha256", bytes, "buffer");
 }
 
 /** What a new commit is made of. */

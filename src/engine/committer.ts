@@ -8,12 +8,12 @@
  * C4  If a commit fails, everything derived from it is dropped with the speculation.
  * C5  The fold of an entry holds durable commits only.
  */
-import { randomUUID } from "node:crypto";
 import type { FoundRecords } from "../core/shared/aggregate.ts";
 import type { Revision } from "../core/shared/ids.ts";
 import type { JsonObject } from "../core/shared/json.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import { backoffMs, delay } from "./backoff.ts";
+import { makeCommitIds } from "./commit-id.ts";
 import { commitBytes, encodeCommit } from "./commit-codec.ts";
 import { type DecidedBatch, decideBatch } from "./decide-batch.ts";
 import type { DurableReads } from "./durable-reads.ts";
@@ -108,6 +108,7 @@ export interface Committer {
 /** Makes the committer of a process. */
 export function makeCommitter(options: CommitterOptions): Committer {
   const { writer, reads, prober, clock, entropy, observer } = options;
+  const freshCommitId = makeCommitIds();
 
   function advance<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
@@ -200,7 +201,7 @@ export function makeCommitter(options: CommitterOptions): Committer {
       stream: entry.stream,
       revision: before.revision + 1,
       at,
-      commitId: randomUUID(),
+      commitId: freshCommitId(),
       commands: decided.marks,
       events: decided.events,
       previousHash: before.hash,
