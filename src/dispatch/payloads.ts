@@ -83,10 +83,12 @@ export function makePayloads(
     state: RuntimeState,
     inputIds: readonly InputId[],
   ): Promise<readonly Input[]> {
-    const missing = inputIds.filter((inputId) => cached(stream, inputId) === undefined);
+    // Taken before the read: by its end others may have pushed them out.
+    const known = inputIds.map((inputId) => cached(stream, inputId));
+    const missing = inputIds.filter((_inputId, index) => known[index] === undefined);
     const found = missing.length === 0 ? null : await readMissing(stream, state, missing);
-    return inputIds.map((inputId) => {
-      const input = found?.get(inputId) ?? cached(stream, inputId);
+    return inputIds.map((inputId, index) => {
+      const input = known[index] ?? found?.get(inputId);
       if (input) return input;
       const message = "The payload of a staged input is not in the journal";
       throw new RefusedError(refusalOf("STREAM_CORRUPT", message, { stream, inputId }));
