@@ -15,6 +15,7 @@ import { median } from "../support/stats.ts";
 
 const STREAMS = 4;
 const RUNTIMES = 4000;
+const SHARES = 4;
 const BATCH = 1000;
 const BATCH_CONNECTIONS = 4;
 const RAW_BATCH = 200;
@@ -68,6 +69,12 @@ async function rawInsertMs(storage: BenchStorage, commits: readonly StoredCommit
   return performance.now() - startedMs;
 }
 
+/** The runtimes of one batch: batches in flight at once do not share any. */
+function shareOf(runtimes: readonly string[], share: number): readonly string[] {
+  const size = runtimes.length / SHARES;
+  return runtimes.slice(share * size, (share + 1) * size);
+}
+
 /** Figures of the rounds, by way of ingest. */
 type Samples = Readonly<Record<"stream" | "batch", number[]>>;
 
@@ -103,7 +110,7 @@ export async function benchBulk(environment: BenchEnvironment, uri: string): Pro
 
   async function batchRound(round: number, runtimes: readonly string[]): Promise<number> {
     const bodies = Array.from({ length: Math.floor(scale.streamInputs / BATCH) }, (_, index) =>
-      batchBody(runtimes, `b${round}-${index}`, BATCH),
+      batchBody(shareOf(runtimes, index % SHARES), `b${round}-${index}`, BATCH),
     );
     const { requests, failures, elapsedMs } = await runRawLoad({
       port: server.port,
