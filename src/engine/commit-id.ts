@@ -1,6 +1,6 @@
 /**
- * Ids of commit attempts: UUIDs of version 8 whose front is random per process and whose end counts.
- * As unique as random ones, at a fraction of their cost, for every commit needs one.
+ * Ids of commit attempts: UUIDs of version 8 whose front is random per process and whose end
+ * counts. As unique as random ones, at a fraction of their cost, for every commit needs one.
  */
 import { randomBytes } from "node:crypto";
 
