@@ -1,0 +1,85 @@
+// For how long a replica says that nothing disturbed it, which is what expiry waits for; with a
+// clock that the case moves. See src/engine/membership.ts.
+import { expect, it } from "vitest";
+import { makeDatabaseTime } from "../../src/engine/database-time.ts";
+import { makeMembership } from "../../src/engine/membership.ts";
+import { silentObserver } from "../../src/engine/observer.ts";
+import { makeMemoryDatabase } from "../../src/storage/memory/database.ts";
+import { makeManualClock } from "../property/support/manual-clock.ts";
+import { pass, passUntil, settle } from "../property/support/wait.ts";
+
+async function joined() {
+  const clock = makeManualClock();
+  let stepMs = 0;
+  const gate: { held: PromiseWithResolvers<void> | null } = { held: null };
+  const database = makeMemoryDatabase({
+    clock: { ...clock, nowMs: () => clock.nowMs() + stepMs },
+    scheduler: async (_operation, apply) => {
+      await gate.held?.promise;
+      apply();
+      return "answered";
+    },
+  });
+  const membership = makeMembership({
+    replicas: database.connect("a").replicas,
+    clock,
+    time: makeDatabaseTime(clock),
+    observer: silentObserver,
+    replicaId: "a",
+    address: "here",
+    version: "0.0.0",
+    lowWatermark: () => 0,
+  });
+  await pass(clock, membership.join());
+  const elapse = async (durationMs: number): Promise<void> => {
+    const endMs = clock.monotonicMs() + durationMs;
+    await passUntil(clock, () => clock.monotonicMs() >= endMs);
+  };
+  const step = (byMs: number): void => {
+    stepMs += byMs;
+  };
+  return { clock, membership, elapse, step, gate };
+}
+
+it("a replica that is not disturbed is steady since it joined", async () => {
+  const { membership, elapse } = await joined();
+  await elapse(60_000);
+  expect(membership.steadyForMs()).toBeGreaterThanOrEqual(60_000);
+});
+
+it("a heartbeat without an answer for seconds is a disturbance, also before the answer", async () => {
+  const { membership, elapse, gate } = await joined();
+  await elapse(60_000);
+  gate.held = Promise.withResolvers();
+  await elapse(10_000);
+  expect(membership.steadyForMs()).toBe(0);
+  gate.held.resolve();
+  gate.held = null;
+  await settle();
+  expect(membership.steadyForMs()).toBe(0);
+  await elapse(5000);
+  expect(membership.steadyForMs()).toBeLessThanOrEqual(5100);
+  expect(membership.steadyForMs()).toBeGreaterThanOrEqual(4900);
+});
+
+it("a pause of the process is a disturbance, also before the next heartbeat", async () => {
+  const { clock, membership, elapse } = await joined();
+  await elapse(60_000);
+  clock.advance(5000);
+  expect(membership.steadyForMs()).toBe(0);
+  await elapse(2000);
+  expect(membership.steadyForMs()).toBeLessThanOrEqual(2100);
+});
+
+it.each([5000, -5000])(
+  "a step of the database's clock by %i ms is a disturbance, once",
+  async (stepMs) => {
+    const { membership, elapse, step } = await joined();
+    await elapse(60_000);
+    step(stepMs);
+    await elapse(1100);
+    expect(membership.steadyForMs()).toBeLessThanOrEqual(1100);
+    await elapse(30_000);
+    expect(membership.steadyForMs()).toBeGreaterThanOrEqual(30_000);
+  },
+);
