@@ -19,6 +19,7 @@ import {
   RetryInfoSchema,
 } from "../../gen/google/rpc/error_details_pb.ts";
 import { durationToProto } from "./codec/time.ts";
+import { protocolRefusal } from "./protocol-errors.ts";
 
 /** Who defined the reasons, as `ErrorInfo` says it. */
 const ERROR_DOMAIN = "keelson.dev";
@@ -117,7 +118,8 @@ function transportRefusal(error: ConnectError): WireRefusal | undefined {
       metadata: {},
     });
   }
-  return undefined;
+  const refusal = protocolRefusal(error);
+  return refusal && refusedAs(refusal.reason, refusal);
 }
 
 /** What a caller is told about `error`; never anything that was not meant for callers. */

@@ -22,7 +22,7 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { type Refusal, RefusedError } from "../core/shared/refusal.ts";
-import { connectErrorOf, wireRefusalOf } from "./errors.ts";
+import { connectErrorOf, isTransportError, wireRefusalOf } from "./errors.ts";
 import { codeName } from "./interceptor.ts";
 import { sendAtOnce, shortExchangeOf, shortRequestOf } from "./short-exchange.ts";
 
@@ -116,8 +116,31 @@ function accountedBody(
   });
 }
 
+/** The context of a call as the protocol library makes it: it hears of the call's end. */
+type EndingContext = HandlerContext & { abort?: (reason?: unknown) => void };
+
+/**
+ * Gives errors that the library finds itself, and that no interceptor sees, their reason. It tells
+ * the context of an error before it writes it out.
+ */
+function nameReason(context: EndingContext, onTurnedAway: RpcHandlerOptions["onTurnedAway"]): void {
+  const { abort, service, method } = context;
+  if (abort === undefined) return;
+  context.abort = (error) => {
+    if (error instanceof ConnectError && error.details.length === 0 && !isTransportError(error)) {
+      const refusal = wireRefusalOf(error);
+      const { code, rawMessage, details } = connectErrorOf(refusal);
+      Object.assign(error, { code, rawMessage, details });
+      onTurnedAway(service.typeName, method.name, codeName(code), refusal.reason);
+    }
+    abort(error);
+  };
+}
+
 function gateOf(options: RpcHandlerOptions): (context: HandlerContext) => void {
-  return ({ service, method }) => {
+  return (context) => {
+    nameReason(context, options.onTurnedAway);
+    const { service, method } = context;
     if (ALWAYS_SERVED.test(service.typeName)) return;
     const refusal = options.gate();
     if (!refusal) return;
