@@ -38,9 +38,13 @@ const MESSAGE_DEPTH_MAX = 3 * (JSON_DEPTH_MAX + 2) + 20;
 
 function callOptionsOf(observer: RpcObserver): Partial<ConnectRouterOptions> {
   const readOptions = { recursionLimit: MESSAGE_DEPTH_MAX };
+  // A name that nobody knows must not pass for a value that was left out: a precondition with a
+  // slip in its name would not be checked. Nor may bytes that are no text.
+  const textDecoder = new TextDecoder("utf-8", { fatal: true });
+  const jsonOptions = { ...readOptions, ignoreUnknownFields: false, textDecoder };
   return {
     interceptors: [makeCallInterceptor(observer)],
-    jsonOptions: { ...readOptions, ignoreUnknownFields: true },
+    jsonOptions,
     binaryOptions: { ...readOptions, readUnknownFields: false },
   };
 }
