@@ -41,6 +41,7 @@ import { callbackFromProto, runResultFromProto } from "./codec/completion.ts";
 import { checkEnum } from "./codec/enum-codec.ts";
 import { runBoundaries } from "./codec/enums.ts";
 import {
+  checkBoundedText,
   checkCount,
   checkId,
   type FieldCheck,
@@ -269,10 +270,8 @@ export function makeExecutorWrites(options: ExecutorWritesOptions): WriteHandler
       const call = callerOf(context);
       const check = makeFieldCheck();
       const { stream, ...run } = checkRun(check, call, request);
-      const { error, recoverable } = request;
-      if (Buffer.byteLength(error) > ERROR_BYTES_MAX) {
-        violate(check, "error", `at most ${ERROR_BYTES_MAX} bytes are allowed`);
-      }
+      const { recoverable } = request;
+      const error = checkBoundedText(check, request.error, "error", ERROR_BYTES_MAX) ?? "";
       finish(check);
       const command = hashed({ type: "fail_run" as const, ...run, error, recoverable });
       const done = await submit(call, request, stream, command, Buffer.byteLength(error));

@@ -137,6 +137,8 @@ export function makeCallInterceptor(observer: RpcObserver): Interceptor {
     const startedMs = performance.now();
     const runtimeId = request.stream ? "" : textMember(request.message, "runtimeId");
     try {
+      // Whose time is over before it begins does nothing.
+      if (request.signal.aborted) throw abortReasonOf(request.signal);
       const response = await inTime(request, next(request));
       if (request.stream && response.stream) {
         return { ...response, message: watched(request, response, startedMs) };
