@@ -44,18 +44,17 @@ export type Detach = (
 export function makeDepartures(options: DeparturesOptions): Detach {
   const { streams, heldStreams, sessionOf } = options;
 
-  return async (leaver, runtimeIds) => {
+  async function release(
+    leaver: Leaver,
+    holder: string,
+    isWanted: (runtimeId: string) => boolean,
+  ): Promise<readonly ReleasedRuntime[]> {
     const { namespace, executorId, incarnationId } = leaver;
-    const holder = holderKey(leaver);
-    const isAll = runtimeIds.size === 0;
-    const session = sessionOf(holder);
-    // First: what is given back must not be assigned to the same session again.
-    if (isAll && session) session.ending = true;
     const found = await heldStreams(namespace, holder);
     const released = await Promise.all(
       found.map(async (stream): Promise<readonly ReleasedRuntime[]> => {
         const runtimeId = runtimeIdOf(parseStreamName(stream)?.id ?? "");
-        if (!isAll && !runtimeIds.has(runtimeId)) return [];
+        if (!isWanted(runtimeId)) return [];
         const command = { type: "release_lease" as const, executorId, incarnationId };
         const envelope = { name: command.type, bytes: 150, retrySafe: true, command };
         const { reply, revision } = await streams.submit(stream, envelope);
@@ -63,7 +62,23 @@ export function makeDepartures(options: DeparturesOptions): Detach {
         return isReleased ? [{ runtimeId, revision }] : [];
       }),
     );
-    if (isAll) await options.end(holder);
     return released.flat();
+  }
+
+  return async (leaver, runtimeIds) => {
+    const holder = holderKey(leaver);
+    if (runtimeIds.size > 0) return await release(leaver, holder, (id) => runtimeIds.has(id));
+    const session = sessionOf(holder);
+    // First: what is given back must not be assigned to the same session again.
+    if (session) session.ending = true;
+    try {
+      const released = await release(leaver, holder, () => true);
+      await options.end(holder);
+      return released;
+    } catch (error) {
+      // It has not gone, and may stay.
+      if (session) session.ending = false;
+      throw error;
+    }
   };
 }

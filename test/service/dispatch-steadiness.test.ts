@@ -47,7 +47,7 @@ it("a replica that is not disturbed is steady since it joined", async () => {
   expect(membership.steadyForMs()).toBeGreaterThanOrEqual(60_000);
 });
 
-it("a heartbeat without an answer for seconds is a disturbance, also before the answer", async () => {
+it("a heartbeat without an answer is a disturbance, also before the answer comes", async () => {
   const { membership, elapse, gate } = await joined();
   await elapse(60_000);
   gate.held = Promise.withResolvers();

@@ -1055,8 +1055,9 @@ export const ExecutorService: GenService<{
     output: typeof ReleaseRunResponseSchema;
   },
   /**
-   * Gives leases of an incarnation back, and hands back the runs that it holds under them.
-   * Idempotent; unknown or lost leases are left out of the answer. Errors: none of its own.
+   * Gives leases of an incarnation back, and hands back the runs that it holds under them. A stream
+   * that named such a runtime does not get it again; attach anew for that. Idempotent; unknown or
+   * lost leases are left out of the answer. Errors: none of its own.
    *
    * @generated from rpc keelson.executor.v1.ExecutorService.Detach
    */
