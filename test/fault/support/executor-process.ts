@@ -33,7 +33,7 @@ const DEFAULTS = {
   runtimeIds: [],
   slots: 1,
   leaseTtlMs: 2_000,
-  workMs: 10,
+  workMs: 25,
   waitMs: 400,
   works: true,
 } as const;
