@@ -1,6 +1,6 @@
 // The ephemeral driver, where its cases are about more than one part of the runtime; the others
 // stand beside the parts. One server in memory is the ephemeral mode (decision 15).
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import {
   HandlingMode,
@@ -8,7 +8,8 @@ import {
   InputLane,
   InputSchema,
   InputState,
-  type PeerConventionSchema,
+  type PeerConvention,
+  PeerConventionSchema,
   PeerInputSchema,
   PeerResponsePhase,
   PeerResponseStatus,
@@ -41,20 +42,22 @@ const runtimeId = "agent";
 const peerRequestId = "request";
 const RETRY_AT_ONCE = { initial: { nanos: 1_000_000 }, max: { nanos: 1_000_000 } };
 
-type Convention = MessageInitShape<typeof PeerConventionSchema>["convention"];
+const MESSAGE = create(PeerConventionSchema, { convention: { case: "message", value: {} } });
+const PROGRESS = create(PeerConventionSchema, {
+  convention: {
+    case: "responseProgress",
+    value: { peerRequestId, phase: PeerResponsePhase.PARTIAL_RESULT },
+  },
+});
+const TERMINAL = create(PeerConventionSchema, {
+  convention: {
+    case: "responseTerminal",
+    value: { peerRequestId, status: PeerResponseStatus.COMPLETED },
+  },
+});
 
-const MESSAGE: Convention = { case: "message", value: {} };
-const PROGRESS: Convention = {
-  case: "responseProgress",
-  value: { peerRequestId, phase: PeerResponsePhase.PARTIAL_RESULT },
-};
-const TERMINAL: Convention = {
-  case: "responseTerminal",
-  value: { peerRequestId, status: PeerResponseStatus.COMPLETED },
-};
-
-function peer(inputId: string, convention: Convention, handlingMode?: HandlingMode): Input {
-  const value = create(PeerInputSchema, { convention: { convention }, body: inputId });
+function peer(inputId: string, convention: PeerConvention, handlingMode?: HandlingMode): Input {
+  const value = create(PeerInputSchema, { convention, body: inputId });
   if (handlingMode !== undefined) value.handlingMode = handlingMode;
   return create(InputSchema, { inputId, kind: { case: "peer", value } });
 }
