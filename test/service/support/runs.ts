@@ -96,7 +96,7 @@ export async function readRuntime({ runtimes }: CaseClients, runtimeId: string):
 }
 
 /** Waits until a runtime is in a state. */
-export async function untilState(
+async function untilState(
   clients: CaseClients,
   runtimeId: string,
   state: RuntimeState,
