@@ -16,7 +16,7 @@ async function untilRunning({ read }: SmallScene, isAcknowledged: boolean): Prom
   });
 }
 
-test("the run of an executor killed after its acknowledgement comes back, attempt counted", async () => {
+test("a run whose executor is killed after acknowledging comes back counted", async () => {
   await onCluster(ALONE, async (scene) => {
     const { cluster, ensure, send, untilConsumed, judge } = scene;
     await ensure("desk");
@@ -33,7 +33,7 @@ test("the run of an executor killed after its acknowledgement comes back, attemp
   });
 });
 
-test("the run of an executor killed before its acknowledgement comes back uncounted", async () => {
+test("a run whose executor is killed before acknowledging comes back uncounted", async () => {
   await onCluster(ALONE, async (scene) => {
     const { cluster, ensure, send, untilConsumed, judge } = scene;
     await ensure("desk");

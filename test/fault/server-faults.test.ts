@@ -32,7 +32,7 @@ test("what was acknowledged survives a server killed before its dispatch", async
   });
 });
 
-test("a server paused for longer than a lease lives takes no lease and counts no attempt", async () => {
+test("a server paused for longer than a lease lives takes none and counts no attempt", async () => {
   await onCluster(TWO, async ({ cluster, ensure, send, read, untilConsumed, judge }) => {
     const [first] = cluster.replicas;
     await ensure("desk");

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Child, startChild } from "./child-process.ts";
 import type { ExecutorOrder } from "./executor-order.ts";
-import { readHistory } from "./history-log.ts";
+import { openHistoryLog, readHistory } from "./history-log.ts";
 import type { HistoryEntry } from "./history.ts";
 
 /** What differs between executors; the rest has the suite's defaults. */
@@ -52,6 +52,7 @@ export function makeExecutor(
     executorId,
     logPath,
     start: () => {
+      openHistoryLog(historyPath).close();
       child = startChild({
         script: PROGRAM,
         words: [JSON.stringify(order)],
