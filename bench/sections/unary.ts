@@ -10,6 +10,7 @@ import { median, percentile } from "../support/stats.ts";
 
 const CONNECTIONS = 64;
 const RUNTIMES = 256;
+const LOOK_MS = 250;
 
 /** One round of unary ingests at 64 connections. */
 export function unaryRound(
@@ -34,6 +35,20 @@ export function ratePerSecond({ requests, failures, elapsedMs }: RawResult): num
   return (requests / elapsedMs) * 1000;
 }
 
+/** The most streams whose view was behind while a load ran. */
+async function highestBacklog(server: BenchServer, load: Promise<unknown>): Promise<number> {
+  let highest = 0;
+  let isOver = false;
+  const over = load.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    highest = Math.max(highest, await server.metric("keelson_view_backlog_streams"));
+    await Promise.race([over, new Promise((resolve) => setTimeout(resolve, LOOK_MS))]);
+  }
+  return highest;
+}
+
 /** Runs the section. */
 export async function benchUnary({ report, scale, unique, dataDirectory }: BenchEnvironment) {
   const journal = await startBenchServer("journal", `unary-${unique}`, dataDirectory);
@@ -47,8 +62,11 @@ export async function benchUnary({ report, scale, unique, dataDirectory }: Bench
   const offRates: number[] = [];
   const ratios: number[] = [];
   const latencies: number[] = [];
+  let backlog = 0;
   for (let round = 0; round < scale.rounds; round += 1) {
-    const durable = await unaryRound(journal, runtimes, `r${round}`, scale.roundMs);
+    const loading = unaryRound(journal, runtimes, `r${round}`, scale.roundMs);
+    backlog = Math.max(backlog, await highestBacklog(journal, loading));
+    const durable = await loading;
     const undurable = await unaryRound(off, runtimes, `r${round}`, scale.roundMs);
     latencies.push(...durable.latenciesMs);
     rates.push(ratePerSecond(durable));
@@ -67,7 +85,6 @@ export async function benchUnary({ report, scale, unique, dataDirectory }: Bench
   });
   report.add({ section, name: "p50", value: percentile(latencies, 0.5), unit: "ms" });
   report.add({ section, name: "p99", value: percentile(latencies, 0.99), unit: "ms" });
-  const backlog = await journal.metric("keelson_view_backlog_streams");
   report.add({ section, name: "view backlog at full load", value: backlog, unit: "streams" });
   await journal.stop();
   await off.stop();
