@@ -38,13 +38,11 @@ export function ratePerSecond({ requests, failures, elapsedMs }: RawResult): num
 /** The most streams whose view was behind while a load ran. */
 async function highestBacklog(server: BenchServer, load: Promise<unknown>): Promise<number> {
   let highest = 0;
-  let isOver = false;
-  const over = load.finally(() => {
-    isOver = true;
-  });
-  while (!isOver) {
+  const over = load.then(() => true);
+  const later = (): Promise<boolean> =>
+    new Promise((resolve) => setTimeout(() => resolve(false), LOOK_MS));
+  while (!(await Promise.race([over, later()]))) {
     highest = Math.max(highest, await server.metric("keelson_view_backlog_streams"));
-    await Promise.race([over, new Promise((resolve) => setTimeout(resolve, LOOK_MS))]);
   }
   return highest;
 }
