@@ -10,7 +10,10 @@ import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import { IngestRequestSchema } from "../../gen/keelson/runtime/v1/service_pb.ts";
+import {
+  IngestRequestSchema,
+  IngestStreamRequestSchema,
+} from "../../gen/keelson/runtime/v1/service_pb.ts";
 import { clientsOf, type Deployment, openDeployment } from "./support/deployment.ts";
 import { prompt } from "./support/inputs.ts";
 import { connectRaw } from "./support/raw-connection.ts";
@@ -62,7 +65,7 @@ function enveloped(message: Uint8Array): Uint8Array<ArrayBuffer> {
   return frame;
 }
 
-/** One Ingest as gRPC, byte by byte as given; the error that it ends with. */
+/** One call as gRPC, Ingest unless named, byte by byte as given; the error that it ends with. */
 async function callOverHttp2(headers: Headers, body: Uint8Array) {
   const session = connectHttp2(deployment.url);
   const stream = session.request({
@@ -267,6 +270,24 @@ describe("connections", () => {
   it("that promise more than they send are refused, over HTTP/2", async () => {
     const { error } = await callOverHttp2({}, enveloped(CUT_OFF).subarray(0, 6));
     expect(typedErrorOf(error).reason).toBe("INVALID_FIELD");
+  });
+
+  it("whose second message cannot be decoded end after the first one was taken", async () => {
+    const { runtimes, namespace } = clientsOf(deployment.url);
+    const request = create(IngestStreamRequestSchema, {
+      runtimeId: "r",
+      ensure: true,
+      input: prompt("x"),
+    });
+    const first = enveloped(toBinary(IngestStreamRequestSchema, request));
+    const cutOff = Uint8Array.from([0x12, 0x7f]);
+    const both = Buffer.concat([first, enveloped(cutOff)]);
+    const headers = { ":path": `${INGEST}Stream`, "keelson-namespace": namespace };
+    const { error } = await callOverHttp2(headers, both);
+    expect(typedErrorOf(error).reason).toBe("INVALID_FIELD");
+    await expect
+      .poll(async () => (await runtimes.listRuntimes({})).runtimes.length, { timeout: 10_000 })
+      .toBe(1);
   });
 
   it("with deadlines that are over are answered so, and nothing is done", async () => {
