@@ -19,6 +19,8 @@ const USAGE = `
 `;
 const POOL = "demo";
 const SLOTS = 2;
+/** A database that was just starting may still write for a moment. */
+const REMOVAL = { recursive: true, force: true, maxRetries: 20, retryDelay: 250 };
 
 const { values: flags } = parseArgs({
   options: {
@@ -46,7 +48,7 @@ async function tidyUp(): Promise<void> {
   await Promise.all(workers.map((process) => process.kill()));
   await server.kill();
   await killDatabase(directory);
-  if (!flags.keep) await rm(directory, { recursive: true, force: true });
+  if (!flags.keep) await rm(directory, REMOVAL);
 }
 
 process.once("SIGINT", () => {
