@@ -228,6 +228,15 @@ function makeConnection(
     });
   }
 
+  /**
+   * A client that is closed ends its cursors without an error, as if nothing more were there. What
+   * was read by a client that is gone may be cut short, so it is no answer.
+   */
+  function requireWhole(label: string, client: MongoClient): void {
+    if (replaceable.current() === client && !closing.signal.aborted) return;
+    throw new StorageError("unavailable", `${label}: the connection was given up while it read`);
+  }
+
   function openCursor(query: FindQuery, signal: AbortSignal) {
     const { databaseName = options.databaseName } = query;
     return database(databaseName)
@@ -287,13 +296,18 @@ function makeConnection(
     command,
     find: (query) =>
       attempt(query.label, operationTimeoutMs, async (signal) => {
-        return (await openCursor(query, signal).toArray()) as never[];
+        const client = replaceable.current();
+        const documents = await openCursor(query, signal).toArray();
+        requireWhole(query.label, client);
+        return documents as never[];
       }),
     scan: (query, take) =>
       attempt(query.label, operationTimeoutMs, async (signal) => {
+        const client = replaceable.current();
         for await (const stored of openCursor(query, signal)) {
           if (!take(stored as never)) return;
         }
+        requireWhole(query.label, client);
       }),
     tail,
     hello: () =>
