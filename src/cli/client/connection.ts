@@ -1,17 +1,17 @@
 /** A connection to a server: gRPC over HTTP/2, with the headers that say who asks and where. */
 import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { userInfo } from "node:os";
 import { AdminService } from "../../../gen/keelson/admin/v1/service_pb.ts";
 import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../../gen/keelson/runtime/v1/service_pb.ts";
 import { ACTOR_HEADER, NAMESPACE_HEADER } from "../../rpc/caller.ts";
+import { makeKeptConnection } from "./kept-connection.ts";
 
 /** Where a server is when nobody says otherwise. */
 export const ADDRESS_DEFAULT = "http://127.0.0.1:7420";
 
-const PING_INTERVAL_MS = 10_000;
-const PING_TIMEOUT_MS = 5_000;
+const KEEPING = { pingIntervalMs: 10_000, answerTimeoutMs: 5_000, isPingedWhenIdle: false };
 const PRINTABLE_ASCII = /^[\x20-\x7e]*$/;
 
 /** How to reach a server, and as whom. */
@@ -65,13 +65,10 @@ function headersOf({ namespace, actor }: ConnectionOptions): Interceptor {
 /** Prepares a connection; nothing is sent before the first call. */
 export function openConnection(options: ConnectionOptions): Connection {
   const { address, namespace, timeoutMs } = options;
-  const sessionManager = new Http2SessionManager(address, {
-    pingIntervalMs: PING_INTERVAL_MS,
-    pingTimeoutMs: PING_TIMEOUT_MS,
-  });
+  const kept = makeKeptConnection(address, KEEPING);
   const transport: Transport = createGrpcTransport({
     baseUrl: address,
-    sessionManager,
+    sessionManager: kept,
     defaultTimeoutMs: timeoutMs,
     interceptors: [headersOf(options)],
   });
@@ -81,6 +78,6 @@ export function openConnection(options: ConnectionOptions): Connection {
     runtimes: createClient(RuntimeControlPlaneService, transport),
     executors: createClient(ExecutorService, transport),
     admin: createClient(AdminService, transport),
-    close: () => sessionManager.abort(),
+    close: kept.abort,
   };
 }

@@ -5,6 +5,7 @@ import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../../gen/keelson/runtime/v1/service_pb.ts";
+import { makeKeptConnection } from "../../../src/cli/client/kept-connection.ts";
 import { pauseFor } from "./waiting.ts";
 
 /** The services of one replica. */
@@ -38,8 +39,7 @@ export interface Endpoints {
 
 const CALL_TIMEOUT_MS = 3_000;
 const RETRY_PAUSE_MS = 50;
-const PING_INTERVAL_MS = 1_000;
-const PING_TIMEOUT_MS = 1_500;
+const KEEPING = { pingIntervalMs: 1_000, answerTimeoutMs: 1_500, isPingedWhenIdle: true };
 
 const PASSING: ReadonlySet<Code> = new Set([
   Code.Unavailable,
@@ -52,12 +52,7 @@ const PASSING: ReadonlySet<Code> = new Set([
 
 function transportOf(url: string, protocol: Protocol): Transport {
   if (protocol === "json") return createConnectTransport({ baseUrl: url, httpVersion: "1.1" });
-  return createGrpcTransport({
-    baseUrl: url,
-    pingIntervalMs: PING_INTERVAL_MS,
-    pingTimeoutMs: PING_TIMEOUT_MS,
-    pingIdleConnection: true,
-  });
+  return createGrpcTransport({ baseUrl: url, sessionManager: makeKeptConnection(url, KEEPING) });
 }
 
 /** The reason that the server gave for a refusal; empty when the connection itself failed. */

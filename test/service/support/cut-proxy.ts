@@ -1,4 +1,4 @@
-/** A TCP proxy whose connections a test can cut, as networks do. */
+/** A TCP proxy whose connections a test can cut or let fall silent, as networks do. */
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 
@@ -7,6 +7,8 @@ export interface CutProxy {
   readonly address: string;
   /** Ends all connections without a farewell; new ones are taken. */
   readonly cut: () => void;
+  /** Lets all present connections stay open and carry nothing more; new ones work. */
+  readonly silence: () => void;
   readonly connectionCount: () => number;
   readonly close: () => void;
 }
@@ -36,9 +38,13 @@ export async function openCutProxy(targetPort: number): Promise<CutProxy> {
   const cut = (): void => {
     for (const socket of sockets) socket.resetAndDestroy();
   };
+  const silence = (): void => {
+    for (const socket of sockets) socket.unpipe().resume();
+  };
   return {
     address: `127.0.0.1:${listened.port}`,
     cut,
+    silence,
     connectionCount: () => sockets.size / 2,
     close: () => {
       cut();
