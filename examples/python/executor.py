@@ -77,7 +77,7 @@ class Run:
         boundary = self._report(
             "CommitBoundary",
             boundary=primitive.boundary,
-            contributing_input_ids=primitive.contributing_input_ids,
+            contributing_input_ids=self.assignment.staged_input_ids,
             message_count=1,
         )
         if boundary is None:

@@ -24,5 +24,6 @@ export async function assignmentOf(
     nextReceiptSequence: nextSequence(run),
     interruptRequested: run.interruptRequested,
     inputs: await payloads.read(stream, state, ids),
+    stagedInputIds: run.staged,
   };
 }

@@ -3,6 +3,7 @@ import type {
   EpochId,
   ExecutorId,
   Generation,
+  InputId,
   RunId,
   RuntimeId,
   TimeMs,
@@ -19,8 +20,10 @@ export interface Assignment {
   readonly startedAt: TimeMs;
   readonly nextReceiptSequence: number;
   readonly interruptRequested: boolean;
-  /** The staged inputs, in order. */
+  /** The staged inputs, in order; all that ever were, when none is staged any more. */
   readonly inputs: readonly Input[];
+  /** What the next boundary must name, in order; empty once all are under a receipt. */
+  readonly stagedInputIds: readonly InputId[];
 }
 
 /** Why a lease is gone. */

@@ -71,8 +71,13 @@ function endOf(reason: WatchEndReason, position: Position): WatchRuntimeResponse
   });
 }
 
-function bookmarkOf(revision: Revision): WatchRuntimeResponse {
-  return create(WatchRuntimeResponseSchema, {
+/**
+ * The bookmark of a position. None within a revision: a bookmark names whole revisions, and the one
+ * before would send a reader who resumes there back behind what it was sent already.
+ */
+function* bookmarkOf({ revision, index }: Position): Generator<WatchRuntimeResponse> {
+  if (index !== undefined) return;
+  yield create(WatchRuntimeResponseSchema, {
     message: { case: "bookmark", value: { revision: BigInt(revision) } },
   });
 }
@@ -146,7 +151,8 @@ export function makeRuntimeWatch(options: RuntimeServiceOptions): WatchService {
   ): AsyncGenerator<WatchRuntimeResponse, void> {
     // The feed listens already: what is folded later is in it, what was folded is replayed.
     const { revision: head } = streams.peek(stream) ?? (await streams.known(stream));
-    let position: Position = terms.after ?? { revision: begin.revision };
+    const isWithin = terms.after !== undefined && terms.after.revision > begin.revision;
+    let position: Position = (isWithin && terms.after) || { revision: begin.revision };
     /** The last commit that was sent as a whole. */
     let complete = begin;
     let spokeMs = clock.monotonicMs();
@@ -169,12 +175,12 @@ export function makeRuntimeWatch(options: RuntimeServiceOptions): WatchService {
       return endOf(WatchEndReason.RUNTIME_DESTROYED, position);
     }
 
-    yield bookmarkOf(begin.revision);
+    yield* bookmarkOf(position);
     for await (const commit of replayed(streams, stream, begin, () => head)) {
       yield* send(commit);
       if (ending() || signal.aborted) break;
     }
-    if (complete.revision > begin.revision) yield bookmarkOf(complete.revision);
+    if (complete.revision > begin.revision) yield* bookmarkOf(position);
     for (let end = ending(); ; end = ending()) {
       if (signal.aborted) throw abortReasonOf(signal);
       if (end) yield end;
@@ -184,7 +190,7 @@ export function makeRuntimeWatch(options: RuntimeServiceOptions): WatchService {
       if (commit && commit.after.revision > complete.revision) yield* send(commit);
       const quietMs = clock.monotonicMs() - spokeMs;
       if (quietMs >= BOOKMARK_INTERVAL_MS) {
-        yield bookmarkOf(complete.revision);
+        yield* bookmarkOf(position);
         spokeMs = clock.monotonicMs();
       } else if (!commit) {
         await feed.arrival(BOOKMARK_INTERVAL_MS - quietMs);

@@ -10,7 +10,13 @@ import {
   type AttachResponse,
   AttachResponseSchema,
 } from "../../gen/keelson/executor/v1/service_pb.ts";
-import { InputState, RuntimeState } from "../../gen/keelson/runtime/v1/messages_pb.ts";
+import {
+  HandlingMode,
+  InputSchema,
+  InputState,
+  RunApplyBoundary,
+  RuntimeState,
+} from "../../gen/keelson/runtime/v1/messages_pb.ts";
 import {
   attach,
   type AttachedExecutor,
@@ -39,6 +45,12 @@ beforeAll(async () => {
 });
 
 afterAll(() => deployment.close());
+
+/** A prompt that may join the run in flight. */
+function steering(text: string) {
+  const turnMetadata = { handlingMode: HandlingMode.STEER };
+  return create(InputSchema, { kind: { case: "prompt", value: { text, turnMetadata } } });
+}
 
 /** A runtime with two prompts and an executor that got the first of them. */
 async function running(clients: CaseClients) {
@@ -81,6 +93,33 @@ describe.each(["grpc", "connect", "grpc-web"] as const)("an executor over %s", (
     await expect.poll(() => back.runs.length, PATIENCE).toBe(1);
     expect(back.runs[0]).toEqual(run);
     back.disconnect();
+  });
+
+  it("sees after a lost answer which inputs still wait for a boundary", async () => {
+    const clients = clientsOf(deployment.url, protocol);
+    const { executors, runtimes } = clients;
+    const { worker, run } = await running(clients);
+    const [applied] = run.stagedInputIds;
+    expect(run.primitive?.contributingInputIds).toEqual([applied]);
+    const reattached = async (times: number) => {
+      const back = attach(executors, worker, { runtimeIds: [runtimeId] });
+      await expect.poll(() => back.runs.length, PATIENCE).toBe(1);
+      back.disconnect();
+      expect(back.runs[0]).toMatchObject({ runId: run.runId, nextReceiptSequence: BigInt(times) });
+      return back.runs[0];
+    };
+    worker.disconnect();
+    await executors.commitBoundary({ ...nameOf(run), ...lastBoundary(run) });
+    const allApplied = await reattached(1);
+    expect(allApplied?.stagedInputIds).toEqual([]);
+    expect(allApplied?.primitive?.contributingInputIds).toEqual([applied]);
+    const { outcome } = await runtimes.ingest({ runtimeId, input: steering("three") });
+    const steer = outcome.case === "accepted" ? outcome.value.input?.inputId : undefined;
+    const steered = { ...nameOf(run), boundary: RunApplyBoundary.RUN_CHECKPOINT };
+    await executors.commitBoundary({ ...steered, messageCount: 2n, acceptSteer: true });
+    const oneStaged = await reattached(2);
+    expect(oneStaged?.stagedInputIds).toEqual([steer]);
+    expect(oneStaged?.primitive?.contributingInputIds).toEqual([steer]);
   });
 
   it("is told while it waits, and detaches", async () => {

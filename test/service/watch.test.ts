@@ -147,6 +147,18 @@ describe("a watch from a position", () => {
     expect(ids).toEqual(events.slice(middle + 1).map((event) => event.eventId));
   });
 
+  it("sends no bookmark that lies before the position", async () => {
+    const clients = clientsOf(deployment.url);
+    await liveThroughOneRun(clients);
+    const { runtime } = await clients.runtimes.getRuntime({ runtimeId });
+    const { revision = 0n } = runtime ?? {};
+    const resumed = watch(clients, { after: { revision, index: 0 } });
+    const [first, ...others] = await resumed.until((message) => message.case === "bookmark");
+    resumed.giveUp();
+    expect(first?.case).toBe("event");
+    expect(others.at(-1)).toMatchObject({ value: { revision } });
+  });
+
   it("beyond the present is refused", async () => {
     const clients = clientsOf(deployment.url);
     await clients.runtimes.ensureRuntime({ runtimeId });

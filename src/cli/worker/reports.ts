@@ -53,13 +53,13 @@ async function send(
   assignment: RunAssignment,
   verdict: RunVerdict,
 ): Promise<void> {
-  const { runtimeId, runId, generation, primitive } = assignment;
+  const { runtimeId, runId, generation, primitive, stagedInputIds } = assignment;
   const run = { runtimeId, runId, generation };
   switch (verdict.type) {
     case "complete": {
       const finalBoundary = {
         boundary: primitive?.boundary ?? 0,
-        contributingInputIds: primitive?.contributingInputIds ?? [],
+        contributingInputIds: stagedInputIds,
         messageCount: BigInt(primitive?.appends.length ?? 0),
       };
       await executors.completeRun({ ...run, outcome: verdict.outcome, finalBoundary });

@@ -75,5 +75,6 @@ export function runAssignmentToProto(assignment: Assignment): RunAssignment {
     nextReceiptSequence: BigInt(assignment.nextReceiptSequence),
     startedAt: timestampToProto(assignment.startedAt),
     interruptRequested: assignment.interruptRequested,
+    stagedInputIds: [...assignment.stagedInputIds],
   });
 }

@@ -59,7 +59,7 @@ function makePerformance(run: HeldRun, { order, log, incarnationId, endpoints }:
   const texts = textsOf(run.assignment);
   const messageCount = BigInt(texts.length);
   const boundary = primitive?.boundary ?? 0;
-  let staged = primitive?.contributingInputIds ?? [];
+  let staged = run.assignment.stagedInputIds;
 
   async function work(durationMs: number): Promise<void> {
     const endMs = performance.now() + durationMs;

@@ -68,8 +68,12 @@ function judgeOrderOf(watcher: string, entries: readonly WatchEntry[], blame: Bl
         blame("watch_repeat", `${watcher}: ${named(entry)} after ${named(last)}`);
       }
       last = entry;
-    } else if (last === undefined || compare(endOf(entry.revision), last) > 0) {
-      last = endOf(entry.revision);
+    } else {
+      const place = endOf(entry.revision);
+      if (last !== undefined && compare(place, last) < 0) {
+        blame("watch_repeat", `${watcher}: bookmark ${entry.revision} after ${named(last)}`);
+      }
+      last = place;
     }
   }
 }

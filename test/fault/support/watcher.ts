@@ -42,8 +42,7 @@ export function startWatcher(options: WatcherOptions): Watcher {
       recorder.note({ type: "watched", ...names, ...place, eventId, eventCode });
     } else if (message.case === "bookmark") {
       const { revision } = message.value;
-      // A bookmark may lie before the event after which the stream was resumed.
-      if (revision >= position.revision) position = { revision };
+      position = { revision };
       complete = Number(revision);
       recorder.note({ type: "bookmarked", ...names, revision: complete });
     }

@@ -1453,7 +1453,8 @@ export const WatchRuntimeResponseSchema: GenMessage<WatchRuntimeResponse> = /*@_
 
 /**
  * How far a watch is: every matching event up to this revision was sent. Sent at the beginning,
- * when the present is reached, and every few seconds while nothing matches.
+ * unless that lies within a revision, when the present is reached, and every few seconds while
+ * nothing matches. Never behind the position that the watch began after, nor behind an event sent.
  *
  * @generated from message keelson.runtime.v1.WatchBookmark
  */
