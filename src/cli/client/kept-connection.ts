@@ -5,7 +5,14 @@
  * listener from its first moment to its last, and only living ones are pinged.
  */
 import { Code, ConnectError } from "@connectrpc/connect";
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type ClientSessionRequestOptions,
+  connect,
+  constants,
+  type OutgoingHttpHeaders,
+} from "node:http2";
 
 /** How a connection is kept. */
 export interface KeptConnectionOptions {
@@ -17,8 +24,6 @@ export interface KeptConnectionOptions {
   readonly isPingedWhenIdle: boolean;
 }
 
-type RequestArguments = Parameters<ClientHttp2Session["request"]>;
-
 /** A connection as the transports of the protocol library use it. */
 export interface KeptConnection {
   /** Origin of the server's URL. */
@@ -27,8 +32,8 @@ export interface KeptConnection {
   readonly request: (
     method: string,
     path: string,
-    headers: RequestArguments[0],
-    options: RequestArguments[1],
+    headers: OutgoingHttpHeaders,
+    options: ClientSessionRequestOptions,
   ) => Promise<ClientHttp2Stream>;
   /** Called for every piece of an answer: the server lives. */
   readonly notifyResponseByteRead: (stream: ClientHttp2Stream) => void;
