@@ -20,7 +20,6 @@ import { parseStreamName } from "../engine/stream-name.ts";
 import { makeAcknowledgements } from "./acknowledgements.ts";
 import { makeAssigner } from "./assigner.ts";
 import { type Detach, makeDepartures } from "./departures.ts";
-import { makeDueTimers } from "./due-timers.ts";
 import { makeHeldRuns } from "./held-runs.ts";
 import { makeHeldStreams } from "./held-streams.ts";
 import { makeLeaseSweeper } from "./lease-sweeper.ts";
@@ -65,6 +64,8 @@ export interface Dispatcher {
   readonly stop: () => void;
   /** To be called for every commit folded here. */
   readonly advanced: (stream: StreamName, commit: RuntimeCommit) => void;
+  /** Takes back a run that nobody acknowledged in time; `row` is where the timer was found. */
+  readonly tick: (stream: StreamName, row?: StreamRow) => Promise<void>;
   /**
    * Opens (or takes over) the session of an incarnation and sends again what it holds and does not
    * name in `heldRunIds`. Refuses EXECUTOR_INCARNATION_DEAD, LIMIT_EXCEEDED, SERVER_DRAINING.
@@ -228,8 +229,7 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     payloads.remember(stream, commit.events);
     const before = commit.before.state;
     const after = commit.after.state;
-    const { dueAt, runnableSince } = summarize(after);
-    timers.set(stream, dueAt);
+    const { runnableSince } = summarize(after);
     const former = sessionOf(stream, before.lease);
     const ended = former?.held.get(stream);
     const hasEnded = ended !== undefined && ended.runId !== after.run?.runId;
@@ -303,16 +303,6 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     if (row && events.length === 0) onStaleRow(row);
   }
 
-  const timers = makeDueTimers({
-    views: storage.views,
-    clock,
-    time,
-    observer,
-    steadyForMs: membership.steadyForMs,
-    graceMs: options.acknowledgeTimeoutMs,
-    tick,
-  });
-
   const sweeper = makeLeaseSweeper({
     leases: storage.leases,
     views: storage.views,
@@ -331,17 +321,16 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
 
   return {
     start: () => {
-      timers.start();
       sweeper.start();
       clock.after(POLL_MS, poll);
     },
     stop: () => {
       stopped = true;
-      timers.stop();
       sweeper.stop();
       sessions.stop();
     },
     advanced,
+    tick,
     attach: sessions.attach,
     close: sessions.close,
     sessionOf: sessions.of,

@@ -1,11 +1,12 @@
 /**
  * Composes the inside of a server over an open storage: the engine, the streams of every aggregate,
- * and the dispatcher. Knows nothing of ports, protocols and configuration files.
+ * the dispatcher and the timers. Knows nothing of ports, protocols and configuration files.
  */
 import { runtimeAggregate } from "../core/runtime/aggregate.ts";
 import { BATCH_BYTES_MAX, BATCH_INPUTS_MAX } from "../core/runtime/batch.ts";
 import { ACKNOWLEDGE_TIMEOUT_MS } from "../core/runtime/summarize.ts";
 import { type Dispatcher, makeDispatcher } from "../dispatch/dispatcher.ts";
+import { makeDueTimers } from "../dispatch/due-timers.ts";
 import { makePayloads, type Payloads } from "../dispatch/payloads.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import { type Engine, makeEngine } from "../engine/engine.ts";
@@ -43,6 +44,7 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
   const engine = makeEngine(options);
   const payloads = makePayloads(storage.journal, runtimeAggregate.eventFromJson);
   const runtimes = engine.streamsOf(runtimeAggregate, (stream, commit) => {
+    timers.set(stream, runtimeAggregate.summarize(commit.after.state).dueAt);
     dispatcher.advanced(stream, commit);
   });
   const dispatcher = makeDispatcher({
@@ -59,6 +61,16 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
     batchBytesMax: BATCH_BYTES_MAX,
     acknowledgeTimeoutMs: ACKNOWLEDGE_TIMEOUT_MS,
   });
+  const timers = makeDueTimers({
+    views: storage.views,
+    clock,
+    time: engine.time,
+    observer,
+    steadyForMs: engine.membership.steadyForMs,
+    kinds: new Map([
+      [runtimeAggregate.kind, { graceMs: ACKNOWLEDGE_TIMEOUT_MS, tick: dispatcher.tick }],
+    ]),
+  });
 
   async function join(): Promise<void> {
     await engine.start();
@@ -74,8 +86,14 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
     payloads,
     dispatcher,
     join,
-    start: dispatcher.start,
-    retreat: dispatcher.stop,
+    start: () => {
+      timers.start();
+      dispatcher.start();
+    },
+    retreat: () => {
+      timers.stop();
+      dispatcher.stop();
+    },
     stop: engine.stop,
   };
 }

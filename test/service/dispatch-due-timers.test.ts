@@ -30,16 +30,19 @@ function timersAt(steady: { ms: number }) {
   const clock = makeManualClock();
   const { views } = makeMemoryStorage({ clock });
   const ticks: { readonly stream: StreamName; readonly isFromView: boolean }[] = [];
+  const tick = async (due: StreamName, row?: StreamRow): Promise<void> => {
+    ticks.push({ stream: due, isFromView: row !== undefined });
+  };
   const timers = makeDueTimers({
     views,
     clock,
     time: { nowMs: clock.nowMs },
     observer: silentObserver,
     steadyForMs: () => steady.ms,
-    graceMs: 10_000,
-    tick: async (due, row) => {
-      ticks.push({ stream: due, isFromView: row !== undefined });
-    },
+    kinds: new Map([
+      ["runtime", { graceMs: 10_000, tick }],
+      ["other", { graceMs: 0, tick }],
+    ]),
   });
   timers.start();
   const elapse = async (durationMs: number): Promise<void> => {
@@ -85,6 +88,16 @@ it("nothing is ticked before everything was steady for long enough, and all then
   steady.ms = 10_000;
   await elapse(1100);
   expect(ticks).toHaveLength(1);
+});
+
+it("a kind without a grace is ticked however unsteady everything is", async () => {
+  const { clock, timers, ticks, elapse } = timersAt({ ms: 0 });
+  const patient = streamNameOf("other/default/o");
+  timers.set(patient, clock.nowMs() + 1000);
+  timers.set(streamNameOf("unknown/default/u"), clock.nowMs() + 1000);
+  timers.set(stream, clock.nowMs() + 1000);
+  await elapse(5000);
+  expect(ticks).toEqual([{ stream: patient, isFromView: false }]);
 });
 
 it("nothing is ticked after the stop", async () => {
