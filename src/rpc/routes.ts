@@ -7,7 +7,6 @@ import { ExecutorService } from "../../gen/keelson/executor/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../gen/keelson/runtime/v1/service_pb.ts";
 import type { AdminServiceOptions } from "./admin-options.ts";
 import { makeAdminService } from "./admin-service.ts";
-import { JSON_DEPTH_MAX } from "./codec/json-value.ts";
 import { type ExecutorServiceOptions, makeExecutorService } from "./executor-service.ts";
 import { type HealthServiceOptions, makeHealthService } from "./health-service.ts";
 import { makeCallInterceptor } from "./interceptor.ts";
@@ -25,7 +24,8 @@ export interface RouteOptions {
   readonly observer: RpcObserver;
 }
 
-const SERVICES: readonly DescService[] = [
+/** Every service of the port. */
+export const SERVICES: readonly DescService[] = [
   RuntimeControlPlaneService,
   ExecutorService,
   AdminService,
@@ -33,8 +33,8 @@ const SERVICES: readonly DescService[] = [
   ...REFLECTION_SERVICES,
 ];
 
-/** A level of JSON takes up to three messages, and some levels lie around it. */
-const MESSAGE_DEPTH_MAX = 3 * (JSON_DEPTH_MAX + 2) + 20;
+/** Far above what is taken, so that JSON which is too deep is refused with the name of its field. */
+const MESSAGE_DEPTH_MAX = 400;
 
 function callOptionsOf(observer: RpcObserver): Partial<ConnectRouterOptions> {
   const readOptions = { recursionLimit: MESSAGE_DEPTH_MAX };

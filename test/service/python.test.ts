@@ -19,6 +19,35 @@ function hasGrpc(): boolean {
   }
 }
 
+/** Stores a result of the greatest depth, and counts the levels of the answer to its ingest. */
+const JSON_READER = `
+import argparse
+import grpc
+from keelson_stubs import Keelson
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--address")
+with grpc.insecure_channel(parser.parse_args().address) as channel:
+    keelson = Keelson(channel)
+    runtime = keelson.runtime
+    item = runtime.IngestBatchItem(runtime_id="deep-json", ensure=True)
+    value = item.input.operation.event.completed.result
+    item.input.operation.operation_id = "o"
+    for level in range(30):
+        value.struct_value.fields["a"].null_value = 0
+        value = value.struct_value.fields["a"]
+    answer = keelson.runtimes.IngestBatch(runtime.IngestBatchRequest(items=[item]))
+    request = runtime.GetInputRequest(runtime_id="deep-json", include_payload=True)
+    request.input_id = answer.results[0].accepted.input.input_id
+    found = keelson.runtimes.GetInput(request).input.input
+    value = found.operation.event.completed.result
+    levels = 0
+    while value.WhichOneof("kind") == "struct_value":
+        value = value.struct_value.fields["a"]
+        levels += 1
+    print("levels:", levels, flush=True)
+`;
+
 interface Program {
   readonly child: ChildProcess;
   readonly output: () => string;
@@ -41,9 +70,9 @@ describe.skipIf(!hasGrpc() && process.env["CI"] === undefined)("the Python examp
     await Promise.all(programs.splice(0).map(({ exitCode }) => exitCode));
   });
 
-  function start(script: string, ...words: readonly string[]): Program {
+  function start(script: readonly string[], ...words: readonly string[]): Program {
     const address = server.address.replace(/^https?:\/\//, "");
-    const child = spawn(PYTHON, [script, "--address", address, ...words], {
+    const child = spawn(PYTHON, [...script, "--address", address, ...words], {
       cwd: EXAMPLES,
       env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" },
       stdio: ["ignore", "pipe", "pipe"],
@@ -66,16 +95,16 @@ describe.skipIf(!hasGrpc() && process.env["CI"] === undefined)("the Python examp
   it("give work, do it, and show the same results when run again", async () => {
     const pool = `pool-${randomUUID()}`;
     const runtime = `runtime-${randomUUID()}`;
-    const executor = start("executor.py", "--pool", pool, "--slots", "2", "--pace", "0");
+    const executor = start(["executor.py"], "--pool", pool, "--slots", "2", "--pace", "0");
     await says(executor, "attached");
     const words = ["--runtime", runtime, "--pool", pool, "--watch", "hello keelson", "one two"];
-    const client = start("client.py", ...words);
+    const client = start(["client.py"], ...words);
     expect(await client.exitCode).toBe(0);
     expect(client.output()).toContain("batch-1/0: accepted");
     expect(client.output()).toContain("batch-1/0: completed: HELLO KEELSON");
     expect(client.output()).toContain("batch-1/1: completed: ONE TWO");
     expect(client.output()).toContain("event run.completed at revision");
-    const again = start("client.py", ...words);
+    const again = start(["client.py"], ...words);
     expect(await again.exitCode).toBe(0);
     expect(again.output()).toContain("batch-1/0: deduplicated");
     expect(again.output()).toContain("batch-1/0: completed: HELLO KEELSON");
@@ -85,12 +114,18 @@ describe.skipIf(!hasGrpc() && process.env["CI"] === undefined)("the Python examp
     expect(executor.output()).toContain("detached");
   });
 
+  it("read JSON as deep as it may be", async () => {
+    const program = start(["-c", JSON_READER]);
+    await program.exitCode;
+    expect(program.output()).toContain("levels: 30");
+  });
+
   it("obey an interrupt", async () => {
     const pool = `pool-${randomUUID()}`;
     const runtime = `runtime-${randomUUID()}`;
-    const executor = start("executor.py", "--pool", pool, "--pace", "0.1");
+    const executor = start(["executor.py"], "--pool", pool, "--pace", "0.1");
     const text = "word ".repeat(200);
-    const client = start("client.py", "--runtime", runtime, "--pool", pool, "--watch", text);
+    const client = start(["client.py"], "--runtime", runtime, "--pool", pool, "--watch", text);
     await says(client, "event run.acknowledged");
     const { address } = server;
     const { exitCode } = await runCli(["runtime", "interrupt", runtime, "--yes"], { address });
@@ -103,9 +138,9 @@ describe.skipIf(!hasGrpc() && process.env["CI"] === undefined)("the Python examp
   it("drop a run whose lease is lost, and do it under the next one", async () => {
     const pool = `pool-${randomUUID()}`;
     const runtime = `runtime-${randomUUID()}`;
-    const executor = start("executor.py", "--pool", pool, "--pace", "0.1");
+    const executor = start(["executor.py"], "--pool", pool, "--pace", "0.1");
     const text = "word ".repeat(20).trim();
-    const client = start("client.py", "--runtime", runtime, "--pool", pool, "--watch", text);
+    const client = start(["client.py"], "--runtime", runtime, "--pool", pool, "--watch", text);
     await says(client, "event run.acknowledged");
     const { address } = server;
     const recover = ["runtime", "recover", runtime, "--fence", "--yes"];

@@ -13,8 +13,12 @@ import {
 import { isJsonObject, type Json } from "../../core/shared/json.ts";
 import { checkText, type FieldCheck, violate } from "./field-check.ts";
 
-/** Most levels of arrays and objects in one another. */
-export const JSON_DEPTH_MAX = 100;
+/**
+ * Most levels of arrays and objects in one another. What is taken must come back to every client,
+ * and the libraries of clients read at most 100 messages in one another; a level of JSON is up to
+ * three of them, and the deepest answer has nine around the value.
+ */
+export const JSON_DEPTH_MAX = 30;
 
 function valueToJson(check: FieldCheck, value: Value, field: string, depth: number): Json {
   const { kind } = value;

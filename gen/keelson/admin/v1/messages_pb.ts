@@ -74,7 +74,8 @@ export type ServerLimits = Message<"keelson.admin.v1.ServerLimits"> & {
   inputPayloadBytesMax: number;
 
   /**
-   * Nesting of JSON, in levels.
+   * Nesting of JSON, in levels. So low that every answer with such JSON has at most 100 messages in
+   * one another, which is what the libraries of clients read unless told otherwise.
    *
    * @generated from field: uint32 json_depth_max = 2;
    */

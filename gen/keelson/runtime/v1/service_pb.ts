@@ -1256,7 +1256,7 @@ export type PublishEventRequest = Message<"keelson.runtime.v1.PublishEventReques
   eventCode: string;
 
   /**
-   * Content as JSON, at most 1 MiB and 100 levels deep. Null when absent.
+   * Content as JSON, at most 1 MiB and 30 levels deep. Null when absent.
    *
    * @generated from field: google.protobuf.Value payload = 3;
    */
