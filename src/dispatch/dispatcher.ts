@@ -212,7 +212,10 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
       session.interruptedMs.set(message.runId, clock.monotonicMs());
     }
     if (notice.leaves) session.returned.add(stream);
+    if (notice.cutOff) session.fenced.add(stream);
     tell(session, message);
+    // A new stream, or another poll, is the sign that the executor lives.
+    if (notice.cutOff && !session.terms.polls) sessions.close(session, "fenced");
     const isTakenBack = message.type === "lease_lost" && message.reason === "taken_back";
     if (isTakenBack && isDeaf && !session.terms.polls) sessions.close(session, "unresponsive");
   }

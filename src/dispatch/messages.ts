@@ -76,5 +76,5 @@ export type ExecutorMessage =
   | {
       /** The stream ends after this message; leases go on. */
       readonly type: "close_stream";
-      readonly reason: "server_draining" | "replaced" | "detached" | "unresponsive";
+      readonly reason: "server_draining" | "replaced" | "detached" | "unresponsive" | "fenced";
     };

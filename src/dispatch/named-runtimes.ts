@@ -111,7 +111,8 @@ export function makeNamedRuntimes(options: NamedRuntimesOptions): NamedRuntimes 
 
   /** Asks for the lease where it is free; otherwise notes a runtime that may have work. */
   function attend(session: Session, stream: StreamName): void {
-    if (session.closed || session.ending || session.returned.has(stream)) return;
+    if (session.closed || session.ending) return;
+    if (session.returned.has(stream) || session.fenced.has(stream)) return;
     const state = streams.peek(stream)?.state;
     if (!state || !canBeHeld(state)) return;
     if (state.lease === null) assigner.grant(session, stream);

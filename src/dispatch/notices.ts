@@ -21,6 +21,8 @@ export interface Notice {
   readonly message: ExecutorMessage;
   /** The executor gave a named lease back: it is not to be served there any more. */
   readonly leaves?: true;
+  /** It was cut off from a runtime that goes on: it must attach again to get it again. */
+  readonly cutOff?: true;
 }
 
 /** The part of a commit that notices are made from. */
@@ -70,9 +72,15 @@ function lossReason(
   }
 }
 
-function noteLoss(walk: Walk, reason: LeaseLossReason, after: RuntimeState): void {
+function noteLoss(
+  walk: Walk,
+  reason: LeaseLossReason,
+  isFence: boolean,
+  after: RuntimeState,
+): void {
   const { holder, runId } = walk;
   if (!holder) return;
+  const isCutOff = isFence && holder.named && after.registration === "registered";
   const isGivenAway = after.lease !== null && after.lease.generation !== holder.generation;
   walk.notices.push({
     to: holder,
@@ -86,6 +94,7 @@ function noteLoss(walk: Walk, reason: LeaseLossReason, after: RuntimeState): voi
       ...(isGivenAway ? { holderExecutorId: after.lease.executorId } : {}),
     },
     ...(reason === "released" ? { leaves: true } : {}),
+    ...(isCutOff ? { cutOff: true } : {}),
   });
 }
 
@@ -148,7 +157,7 @@ function step(
   if (event.type === "run_started") walk.runId = event.runId;
   if (endsRunAtWill(event)) walk.runId = undefined;
   const reason = lossReason(event, next, walk.holder?.named === true);
-  if (reason !== undefined) noteLoss(walk, reason, after);
+  if (reason !== undefined) noteLoss(walk, reason, event.type === "lease_fenced", after);
   noteControl(walk, event, after);
   if (!endsLease(event)) return;
   walk.former = walk.holder ?? walk.former;

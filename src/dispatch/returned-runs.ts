@@ -1,11 +1,16 @@
 /**
- * Keeps a run that an executor handed back, or never acknowledged, from coming back to it at once:
- * it goes to another executor first, and waits a moment when there is none.
+ * Keeps a run that an executor handed back, never acknowledged or was fenced from, from coming back
+ * to it at once: it goes to another executor first, and waits a moment when there is none.
  */
-import type { RuntimeState } from "../core/runtime/state.ts";
+import type { EndedRun, RuntimeState } from "../core/runtime/state.ts";
 import type { TimeMs } from "../core/shared/ids.ts";
 
 const PAUSE_MS = 1000;
+const AWAY_FIRST: ReadonlySet<EndedRun["how"] | undefined> = new Set([
+  "released",
+  "taken_back",
+  "fenced",
+]);
 
 /**
  * From when on a runtime may go to its last executor again; undefined when its last run ended in
@@ -13,6 +18,6 @@ const PAUSE_MS = 1000;
  */
 export function mayGoBackAt(state: RuntimeState): TimeMs | undefined {
   const how = state.endedRuns[0]?.how;
-  if (state.run !== null || (how !== "released" && how !== "taken_back")) return undefined;
+  if (state.run !== null || !AWAY_FIRST.has(how)) return undefined;
   return state.wakeAt + PAUSE_MS;
 }

@@ -51,6 +51,8 @@ export interface Session {
   readonly waiting: Set<StreamName>;
   /** Named runtimes that the executor gave back: they are not served again. */
   readonly returned: Set<StreamName>;
+  /** Named runtimes that it was fenced from: served again once the executor shows that it lives. */
+  readonly fenced: Set<StreamName>;
   /** Leases lost under runs, the latest ones, for renewals that still name such a run. */
   readonly losses: Map<RunId, LeaseLoss>;
   /** When the executor was last told to interrupt a run, by the monotonic clock. */
@@ -96,6 +98,7 @@ export function makeSession(terms: SessionTerms, nowMs: number): Session {
     asking: new Set(),
     waiting: new Set(),
     returned: new Set(),
+    fenced: new Set(),
     losses: new Map(),
     interruptedMs: new Map(),
     mailbox: [],

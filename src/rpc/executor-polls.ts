@@ -83,6 +83,7 @@ export function makeExecutorPolls(
       return await dispatcher.attach(complete, heldRunIds);
     }
     known.mailbox = known.mailbox.filter((message) => message.type !== "run_assigned");
+    known.fenced.clear();
     dispatcher.resend(known, heldRunIds);
     return known;
   }

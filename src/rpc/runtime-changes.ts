@@ -127,10 +127,11 @@ export function makeRuntimeChanges(options: RuntimeServiceOptions): ChangeServic
         stream,
         envelopeOf(caller, command, requestId, hashOf),
       );
-      const { state, revision, events } = committed;
+      const { reply, state, revision } = committed;
+      if (reply.type !== "ensured") throw new TypeError(`Answered with ${reply.type}`);
       return create(EnsureRuntimeResponseSchema, {
         runtime: runtimeToProto(caller.namespace, state, revision, nowMs()),
-        created: events.some((event) => event.type === "runtime_registered"),
+        created: reply.created,
         revision: BigInt(revision),
       });
     },

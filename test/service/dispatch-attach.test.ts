@@ -1,7 +1,7 @@
 // Executors that attach: pools and named runtimes, slots, stickiness, order, what they are told.
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
-import { LeaseLossReason } from "../../gen/keelson/executor/v1/messages_pb.ts";
+import { CloseStreamReason, LeaseLossReason } from "../../gen/keelson/executor/v1/messages_pb.ts";
 import {
   HandlingMode,
   type Input,
@@ -224,6 +224,36 @@ describe("an executor that names its runtimes", () => {
     expect(await world.pass(stateOf(a, "r"))).toBe(RuntimeState.IDLE);
   });
 
+  it("gets a runtime that it was fenced from again only after it attached again", async () => {
+    const { world, a, executors, runtimes } = await oneReplica();
+    await world.pass(ensureWithWork(a, "r"));
+    const worker = attach(executors, identity("e"), { runtimeIds: ["r"] });
+    await world.until(() => worker.runs.length === 1);
+    await world.pass(runtimes.recover({ runtimeId: "r", fenceExecutor: true }));
+    await world.until(() => worker.end() === true);
+    const { runId = "" } = worker.runs[0] ?? {};
+    expect(worker.losses).toMatchObject([{ reason: LeaseLossReason.FENCED, runId }]);
+    expect(worker.controls).toMatchObject([
+      { control: { case: "closeStream", value: { reason: CloseStreamReason.FENCED } } },
+    ]);
+    await world.elapse(5000);
+    expect(await world.pass(stateOf(a, "r"))).toBe(RuntimeState.IDLE);
+    const back = attach(executors, worker, { runtimeIds: ["r"] });
+    await world.until(() => back.runs.length === 1);
+    expect(back.runs[0]).toMatchObject({ generation: 3n, attempt: 1 });
+  });
+
+  it("leaves a runtime that it was fenced from to another that named it, too", async () => {
+    const { world, a, executors, runtimes } = await oneReplica();
+    await world.pass(ensureWithWork(a, "r"));
+    const worker = attach(executors, identity("e"), { runtimeIds: ["r"] });
+    await world.until(() => worker.runs.length === 1);
+    const other = attach(executors, identity("f"), { runtimeIds: ["r"] });
+    await world.pass(runtimes.recover({ runtimeId: "r", fenceExecutor: true }));
+    await world.until(() => other.runs.length === 1);
+    expect(other.runs[0]).toMatchObject({ generation: 3n });
+  });
+
   it("is served again after its runtime was unregistered and came back", async () => {
     const { world, a, executors, runtimes } = await oneReplica();
     await world.pass(ensure(a, "r"));
@@ -394,6 +424,22 @@ describe("an attached executor", () => {
     // Not because it was taken back and assigned once more.
     expect(world.clock.monotonicMs() - atMs).toBeLessThan(1000);
     expect(a.controlPlane.dispatcher.stats().heldRuns).toBe(1);
+  });
+
+  it("gets a run that it was fenced from only after the others had the first go", async () => {
+    const { world, a, executors, runtimes } = await oneReplica();
+    await world.pass(ensureWithWork(a, "r"));
+    const worker = attach(executors, identity("e"), POOL);
+    await world.until(() => worker.runs.length === 1);
+    await world.pass(runtimes.recover({ runtimeId: "r", fenceExecutor: true }));
+    await world.elapse(500);
+    expect(worker.runs).toHaveLength(1);
+    await world.until(() => worker.runs.length === 2);
+    const other = attach(executors, identity("f"), POOL);
+    await world.until(() => other.messages.length === 1);
+    await world.pass(runtimes.recover({ runtimeId: "r", fenceExecutor: true }));
+    await world.until(() => other.runs.length === 1);
+    expect(worker.runs).toHaveLength(2);
   });
 
   it("does not get a run straight back that it handed back, but gets it later", async () => {

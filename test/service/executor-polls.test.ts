@@ -3,6 +3,7 @@ import { Code } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
 import type { PollRunResponse } from "../../gen/keelson/executor/v1/service_pb.ts";
 import { LeaseLossReason } from "../../gen/keelson/executor/v1/messages_pb.ts";
+import { ExecutorPresence } from "../../gen/keelson/runtime/v1/messages_pb.ts";
 import { complete, type ExecutorClient, identity, nameOf } from "./support/attached-executor.ts";
 import { makeWorld } from "./support/dispatch-world.ts";
 import { ensure, ensureWithWork, ingest } from "./support/replica-calls.ts";
@@ -48,6 +49,22 @@ describe("PollRun", () => {
     await world.elapse(3000);
     const { runtime } = await world.pass(a.runtimes.getRuntime({ runtimeId: "r" }));
     expect(runtime?.currentRun).toBeUndefined();
+  });
+
+  it("gets a named runtime again after a fence with the next poll, and not before", async () => {
+    const { world, a, poll, runtimes } = await oneReplica();
+    await world.pass(ensureWithWork(a, "r"));
+    const named = { pool: "", runtimeIds: ["r"] };
+    const first = await world.pass(poll(named));
+    expect(first.assignment).toMatchObject({ generation: 1n });
+    await world.pass(runtimes.recover({ runtimeId: "r", fenceExecutor: true }));
+    await world.elapse(3000);
+    const { runtime } = await world.pass(runtimes.getRuntime({ runtimeId: "r" }));
+    expect(runtime?.executor?.presence).toBe(ExecutorPresence.NONE);
+    const second = await world.pass(poll(named));
+    expect(second.lost).toMatchObject([{ reason: LeaseLossReason.FENCED }]);
+    const third = await world.pass(poll(named));
+    expect(third.assignment).toMatchObject({ generation: 3n });
   });
 
   it("waits for work and answers when it comes", async () => {

@@ -58,7 +58,7 @@ const CHANGES = readTable(
   ingestBatch              U      U      idle   att    run    rej    rej    rej    rej
   ingestStream             U      U      idle   att    run    rej    rej    rej    rej
   ingestAndAwait           U      U      idle   att    run    R      R      R      R
-  publishEvent             U      U      idle   att    run    ret    drain  stop   dest
+  publishEvent             U      U      idle   att    run    ret    drain  stop   D
   retire                   U      U      ret    ret    drain  =      =      S      D
   reset                    U      U      idle   att    F      idle   F      idle   D
   recycle                  U      U      idle   att    F      idle   F      S      D

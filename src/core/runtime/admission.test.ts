@@ -310,7 +310,7 @@ describe("registration", () => {
     const { epochId, createdAt } = story.state;
     story.do({ type: "unregister_runtime", fenceExecutor: false }, "report");
     story.now += 1_000;
-    expect(story.ensure().created).toBe(false);
+    expect(story.ensure().created).toBe(true);
     expect(story.state).toMatchObject({ epochId, createdAt, config: { pool: "gpu" } });
     expect(story.queued()).toEqual(["a"]);
   });

@@ -99,9 +99,7 @@ export function answer(
 ): RuntimeReply {
   switch (command.type) {
     case "ensure_runtime": {
-      const created = events.some(
-        (event) => event.type === "runtime_registered" && !event.returning,
-      );
+      const created = events.some((event) => event.type === "runtime_registered");
       return { type: "ensured", created };
     }
     case "ingest":

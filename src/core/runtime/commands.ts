@@ -166,7 +166,11 @@ export interface StartedRun {
 
 /** What commands answer, by kind. */
 export type RuntimeReply =
-  | { readonly type: "ensured"; readonly created: boolean }
+  | {
+      readonly type: "ensured";
+      /** Whether the call registered the runtime, for the first time or again. */
+      readonly created: boolean;
+    }
   | { readonly type: "ingested"; readonly outcome: IngestOutcome }
   | {
       readonly type: "report";

@@ -6,7 +6,7 @@ import type { RuntimeCommand, RuntimeReply } from "./commands.ts";
 import type { RuntimeEvent } from "./events.ts";
 import { decideGrantLease, decideLapseLease, decideReleaseLease } from "./lease.ts";
 import { decideInterruptRun, decideLifecycle } from "./lifecycle.ts";
-import { notRegistered, refused } from "./refusals.ts";
+import { notRegistered, refused, refusedByTable } from "./refusals.ts";
 import { decideEnsure } from "./registration.ts";
 import { decideCommitBoundary } from "./run-boundary.ts";
 import {
@@ -18,6 +18,7 @@ import {
 } from "./run-end.ts";
 import { decideAcknowledgeRun, decideAssignRun } from "./run-start.ts";
 import type { RuntimeState } from "./state.ts";
+import { verdictOf } from "./table.ts";
 
 /** Families of event codes that only the runtime itself emits. */
 const RESERVED_CODES = ["input.", "run.", "runtime.", "topology.", "executor."] as const;
@@ -27,6 +28,8 @@ function decidePublish(
   command: Extract<RuntimeCommand, { readonly type: "publish_event" }>,
 ): Decision<RuntimeEvent, RuntimeReply> {
   if (state.registration !== "registered") return refused(notRegistered(state));
+  const verdict = verdictOf(state, "publish_event");
+  if (verdict === "RUNTIME_DESTROYED") return refused(refusedByTable(state, verdict));
   const { eventId, eventCode, payload, causationId, correlationId } = command;
   if (RESERVED_CODES.some((family) => eventCode.startsWith(family))) {
     return refused(

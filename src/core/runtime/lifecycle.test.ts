@@ -72,6 +72,7 @@ const ACTIONS: Readonly<Record<keyof typeof RUNTIME_ACTIONS, RuntimeCommand>> = 
   destroy: { type: "destroy" },
   unregister_runtime: { type: "unregister_runtime", fenceExecutor: false },
   interrupt_run: { type: "interrupt_run" },
+  publish_event: { type: "publish_event", eventId: "e", eventCode: "a.b", payload: null },
   grant_lease: { type: "grant_lease", ...executor("worker"), ttlMs: 30_000 },
 };
 
@@ -149,6 +150,15 @@ const DECIDED: Readonly<Record<keyof typeof RUNTIME_ACTIONS, readonly string[]>>
     "NO_CURRENT_RUN",
     "draining",
     "NO_CURRENT_RUN",
+    "RUNTIME_DESTROYED",
+  ],
+  publish_event: [
+    "idle",
+    "attached",
+    "running",
+    "retired",
+    "draining",
+    "stopped",
     "RUNTIME_DESTROYED",
   ],
   grant_lease: [

@@ -23,6 +23,7 @@ export type RuntimeAction =
   | "destroy"
   | "unregister_runtime"
   | "interrupt_run"
+  | "publish_event"
   | "grant_lease";
 
 /**
@@ -134,6 +135,15 @@ export const RUNTIME_ACTIONS = {
     retired: stay("NO_CURRENT_RUN"),
     draining: stay("allow"),
     stopped: stay("NO_CURRENT_RUN"),
+    destroyed: DESTROYED,
+  },
+  publish_event: {
+    idle: stay("allow"),
+    attached: stay("allow"),
+    running: stay("allow"),
+    retired: stay("allow"),
+    draining: stay("allow"),
+    stopped: stay("allow"),
     destroyed: DESTROYED,
   },
   grant_lease: {

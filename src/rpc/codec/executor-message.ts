@@ -31,6 +31,7 @@ const CLOSE_REASONS = {
   replaced: CloseStreamReason.REPLACED,
   detached: CloseStreamReason.DETACHED,
   unresponsive: CloseStreamReason.UNRESPONSIVE,
+  fenced: CloseStreamReason.FENCED,
 } as const;
 
 /** A lease that is gone. */

@@ -2866,7 +2866,7 @@ export const RuntimeControlPlaneService: GenService<{
   /**
    * Keeps an event of the client's in the runtime's history and sends it to those who watch. It
    * changes nothing else. Idempotent by `request_id` only. Errors: RUNTIME_NOT_REGISTERED,
-   * EVENT_CODE_RESERVED, PAYLOAD_TOO_LARGE.
+   * RUNTIME_DESTROYED, EVENT_CODE_RESERVED, PAYLOAD_TOO_LARGE.
    *
    * @generated from rpc keelson.runtime.v1.RuntimeControlPlaneService.PublishEvent
    */
@@ -2929,9 +2929,10 @@ export const RuntimeControlPlaneService: GenService<{
   },
   /**
    * Puts the inputs of a dead executor in order and begins a new epoch: those under a receipt are
-   * consumed, all others are queued again. Idempotent by `request_id` only. Errors:
-   * RUNTIME_NOT_REGISTERED, RUNTIME_DESTROYED, INVALID_STATE (stopped), RUN_IN_FLIGHT (unless
-   * `fence_executor`), REVISION_MISMATCH, EPOCH_MISMATCH, STATE_MISMATCH.
+   * consumed, all others are queued again. An executor that is fenced and named the runtime gets it
+   * again only after it attached again; in a pool, others have the first go for a second.
+   * Idempotent by `request_id` only. Errors: RUNTIME_NOT_REGISTERED, RUNTIME_DESTROYED,
+   * INVALID_STATE (stopped), RUN_IN_FLIGHT (unless `fence_executor`), REVISION_MISMATCH, EPOCH_MISMATCH, STATE_MISMATCH.
    *
    * @generated from rpc keelson.runtime.v1.RuntimeControlPlaneService.Recover
    */
