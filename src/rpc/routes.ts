@@ -33,7 +33,7 @@ export const SERVICES: readonly DescService[] = [
   ...REFLECTION_SERVICES,
 ];
 
-/** Far above what is taken, so that JSON which is too deep is refused with the name of its field. */
+/** Far above what is taken: JSON that is too deep is refused with the name of its field. */
 const MESSAGE_DEPTH_MAX = 400;
 
 function callOptionsOf(observer: RpcObserver): Partial<ConnectRouterOptions> {

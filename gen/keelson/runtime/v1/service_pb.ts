@@ -2932,7 +2932,8 @@ export const RuntimeControlPlaneService: GenService<{
    * consumed, all others are queued again. An executor that is fenced and named the runtime gets it
    * again only after it attached again; in a pool, others have the first go for a second.
    * Idempotent by `request_id` only. Errors: RUNTIME_NOT_REGISTERED, RUNTIME_DESTROYED,
-   * INVALID_STATE (stopped), RUN_IN_FLIGHT (unless `fence_executor`), REVISION_MISMATCH, EPOCH_MISMATCH, STATE_MISMATCH.
+   * INVALID_STATE (stopped), RUN_IN_FLIGHT (unless `fence_executor`), REVISION_MISMATCH,
+   * EPOCH_MISMATCH, STATE_MISMATCH.
    *
    * @generated from rpc keelson.runtime.v1.RuntimeControlPlaneService.Recover
    */
