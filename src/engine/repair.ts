@@ -6,11 +6,11 @@
 import type { Revision, StreamName, TimeMs } from "../core/shared/ids.ts";
 import { RefusedError } from "../core/shared/refusal.ts";
 import type { DatabaseTime } from "./database-time.ts";
+import { walkJournal } from "./journal-walk.ts";
 import type { Membership } from "./membership.ts";
 import type { EngineObserver } from "./observer.ts";
 import type { Clock, JournalStore, TimedPoint, ViewStore } from "./ports.ts";
 
-const PAGE_POINTS = 2000;
 const PATROL_MS = 60_000;
 const PATROL_PAGES = 10;
 const PATROL_WINDOW_MS = 3_600_000;
@@ -97,15 +97,14 @@ export function makeRepair(options: RepairOptions): Repair {
   const pass: Repair["pass"] = async (since, { all, accept, onProgress, signal }) => {
     let commits = 0;
     let repaired = 0;
-    for (let after: TimedPoint | undefined; ; ) {
-      const points = await journal.pointsSince(since, PAGE_POINTS, after);
+    for await (const points of walkJournal(journal, { since })) {
       const wanted = accept ? points.filter(({ stream }) => accept(stream)) : points;
       repaired += await repairPage(wanted, all);
       commits += wanted.length;
       onProgress?.({ commits, repaired });
-      after = points[points.length - 1];
-      if (points.length < PAGE_POINTS || stopped || signal?.aborted) return { commits, repaired };
+      if (stopped || signal?.aborted) break;
     }
+    return { commits, repaired };
   };
 
   /** The live replica with the smallest id does what one replica is enough for. */
@@ -128,13 +127,13 @@ export function makeRepair(options: RepairOptions): Repair {
   async function patrol(): Promise<void> {
     const oldest = time.nowMs() - PATROL_WINDOW_MS;
     if (patrolledTo === undefined || patrolledTo.at < oldest) patrolledTo = undefined;
-    for (let page = 0; page < PATROL_PAGES && !stopped; page += 1) {
-      const since: TimeMs = patrolledTo?.at ?? oldest;
-      const points = await journal.pointsSince(since, PAGE_POINTS, patrolledTo);
+    let pages = 0;
+    for await (const points of walkJournal(journal, { since: oldest, after: patrolledTo })) {
       const settled = points.filter((point) => point.at < time.nowMs() - LAG_MS);
       await repairPage(settled, false);
       patrolledTo = settled[settled.length - 1] ?? patrolledTo;
-      if (settled.length < PAGE_POINTS) return;
+      pages += 1;
+      if (settled.length < points.length || pages === PATROL_PAGES || stopped) return;
     }
   }
 

@@ -6,6 +6,7 @@ import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { StreamName } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
+import { walkJournal } from "../engine/journal-walk.ts";
 import type { TimedPoint } from "../engine/ports.ts";
 import { parseStreamName } from "../engine/stream-name.ts";
 import {
@@ -21,7 +22,6 @@ import { checkOptionalId, finish, makeFieldCheck, violate } from "./codec/field-
 import { durationToProto } from "./codec/time.ts";
 import { abortReasonOf } from "./errors.ts";
 
-const POINTS_PER_READ = 1_000;
 const STREAMS_AT_ONCE = 32;
 const REPORT_INTERVAL_MS = 2_000;
 
@@ -56,12 +56,9 @@ export function makeRebuildViews(
 
   /** The first commits of streams, in order of time, page by page. */
   async function* streamsOf(selection: Selection): AsyncGenerator<readonly StreamName[]> {
-    let after: TimedPoint | undefined;
-    do {
-      const points = await journal.pointsSince(0, POINTS_PER_READ, after);
+    for await (const points of walkJournal(journal, { since: 0 })) {
       yield points.filter((point) => isWanted(point, selection)).map((point) => point.stream);
-      after = points.length === POINTS_PER_READ ? points.at(-1) : undefined;
-    } while (after !== undefined);
+    }
   }
 
   async function rebuildOne(stream: StreamName, shown: number, progress: Progress): Promise<void> {

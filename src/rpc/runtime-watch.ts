@@ -10,6 +10,8 @@ import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { envelopesOfCommit } from "../core/runtime/envelopes.ts";
 import type { EnvelopeEvent } from "../core/runtime/envelope.ts";
+import type { RuntimeEvent } from "../core/runtime/events.ts";
+import type { RuntimeState } from "../core/runtime/state.ts";
 import type { Revision, StreamName } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import type { RuntimeCommit, RuntimeStreams } from "../dispatch/runtime-streams.ts";
@@ -143,7 +145,7 @@ export function makeRuntimeWatch(options: RuntimeServiceOptions): WatchService {
   }
 
   async function* watched(
-    feed: WatchFeed,
+    feed: WatchFeed<RuntimeState, RuntimeEvent>,
     stream: StreamName,
     begin: RuntimeFold,
     terms: WatchTerms,

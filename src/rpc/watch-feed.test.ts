@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { runtimeAggregate } from "../core/runtime/aggregate.ts";
 import type { RuntimeEvent } from "../core/runtime/events.ts";
+import type { RuntimeState } from "../core/runtime/state.ts";
 import { streamNameOf } from "../core/shared/ids.ts";
 import type { RuntimeCommit } from "../dispatch/runtime-streams.ts";
 import { initialFold } from "../engine/stream-fold.ts";
@@ -31,7 +32,7 @@ function commitOf(revision: number, eventCount: number): RuntimeCommit {
 }
 
 interface OpenFeed {
-  readonly feed: WatchFeed;
+  readonly feed: WatchFeed<RuntimeState, RuntimeEvent>;
   readonly commit: (revision: number, eventCount: number) => void;
   readonly isListening: () => boolean;
   readonly expire: () => void;
@@ -42,7 +43,7 @@ function openFeed(bufferEventsMax: number): OpenFeed {
   let listener: ((commit: RuntimeCommit) => void) | undefined;
   let timer: () => void = () => undefined;
   const leaving = new AbortController();
-  const feed = makeWatchFeed({
+  const feed = makeWatchFeed<RuntimeState, RuntimeEvent>({
     streams: {
       listen: (_stream, added) => {
         listener = added;

@@ -1,12 +1,12 @@
 /** The commits of a stream on their way to one watcher: in order, bounded, with a bell. */
 import type { StreamName } from "../core/shared/ids.ts";
-import type { RuntimeCommit, RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import type { Clock } from "../engine/ports.ts";
+import type { FoldedCommit } from "../engine/stream-fold.ts";
 
 /** What one watcher still has to be sent. */
-export interface WatchFeed {
+export interface WatchFeed<State, Event> {
   /** The next commit; undefined while there is none. */
-  readonly take: () => RuntimeCommit | undefined;
+  readonly take: () => FoldedCommit<State, Event> | undefined;
   /** Resolves when something arrives, a signal aborts, or after a while. */
   readonly arrival: (waitMs: number) => Promise<void>;
   /** True once the watcher is too far behind; nothing is kept any more. */
@@ -15,8 +15,13 @@ export interface WatchFeed {
 }
 
 /** What a feed works with. */
-export interface WatchFeedOptions {
-  readonly streams: Pick<RuntimeStreams, "listen">;
+export interface WatchFeedOptions<State, Event> {
+  readonly streams: {
+    readonly listen: (
+      stream: StreamName,
+      listener: (commit: FoldedCommit<State, Event>) => void,
+    ) => () => void;
+  };
   readonly stream: StreamName;
   readonly clock: Pick<Clock, "after">;
   /** Events that may wait; a single commit may hold more. */
@@ -26,9 +31,11 @@ export interface WatchFeedOptions {
 }
 
 /** Opens a feed: every commit from now on is in it. */
-export function makeWatchFeed(options: WatchFeedOptions): WatchFeed {
+export function makeWatchFeed<State, Event>(
+  options: WatchFeedOptions<State, Event>,
+): WatchFeed<State, Event> {
   const { streams, stream, clock, bufferEventsMax, signals } = options;
-  let commits: RuntimeCommit[] = [];
+  let commits: FoldedCommit<State, Event>[] = [];
   let bufferedEvents = 0;
   let overflowed = false;
   let ring: () => void = () => undefined;
