@@ -15,6 +15,7 @@ import { readConfig } from "../src/config/config.ts";
 import { processEnvironment } from "../src/config/process-environment.ts";
 import { startEmbedded } from "../src/embedded/launcher.ts";
 import { benchBulk } from "./sections/bulk.ts";
+import { benchCancel } from "./sections/cancel.ts";
 import { benchDispatch } from "./sections/dispatch.ts";
 import { benchScale } from "./sections/scale.ts";
 import { benchUnary } from "./sections/unary.ts";
@@ -44,7 +45,7 @@ const QUICK: BenchScale = {
 const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
-    only: { type: "string", default: "a,b,c,d,e,f" },
+    only: { type: "string", default: "a,b,c,d,e,f,h" },
     output: { type: "string", default: "bench/results.json" },
   },
 });
@@ -69,6 +70,7 @@ try {
   if (sections.has("b")) await benchBulk(environment, database.uri);
   if (sections.has("c") || sections.has("d")) await benchDispatch(environment);
   if (sections.has("e") || sections.has("f")) await benchScale(environment);
+  if (sections.has("h")) await benchCancel(environment);
 } finally {
   await database.stop();
   rmSync(dataDirectory, { recursive: true, force: true });

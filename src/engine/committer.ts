@@ -10,7 +10,6 @@
  */
 import type { FoundRecords } from "../core/shared/aggregate.ts";
 import type { Revision } from "../core/shared/ids.ts";
-import type { JsonObject } from "../core/shared/json.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import { backoffMs, delay } from "./backoff.ts";
 import { makeCommitIds } from "./commit-id.ts";
@@ -22,17 +21,16 @@ import type { JournalWriter } from "./journal-writer.ts";
 import type { Loader } from "./loader.ts";
 import type { EngineObserver } from "./observer.ts";
 import type { Clock, Entropy, RecordStore, StoredCommit } from "./ports.ts";
-import { recordBody } from "./record-codec.ts";
+import { lookUpRecords } from "./record-lookups.ts";
 import { asUnavailable, releaseVerdicts } from "./release.ts";
 import type { PendingCommand, StreamEntry } from "./stream-entry.ts";
 import {
-  filterKey,
   foldCommit,
   type FoldedCommit,
   foldRequests,
+  initialFold,
   type StreamFold,
 } from "./stream-fold.ts";
-import { mayContain } from "./key-filter.ts";
 
 const BATCH_COMMANDS_MAX = 1000;
 const BATCH_BYTES_MAX = 4 * 1024 * 1024;
@@ -41,8 +39,6 @@ const CONFLICT_BACKOFF = { initialMs: 2, maxMs: 250 };
 const CONTENDED_MS = 5000;
 const CATCH_UP_TRIES_MAX = 200;
 const CATCH_UP_PAUSE_MS = 5;
-
-const NOTHING_FOUND: FoundRecords = { find: () => undefined };
 
 /** What the committer works with. */
 export interface CommitterOptions {
@@ -156,29 +152,14 @@ export function makeCommitter(options: CommitterOptions): Committer {
 
   const isOpen = (pending: ActiveCommand): boolean => pending.status !== "settled";
 
-  async function lookUp<State, Command, Event, Reply>(
+  function lookUp<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
     batch: readonly PendingCommand<State, Command, Event, Reply>[],
   ): Promise<FoundRecords> {
-    const fold = entry.fold;
-    if (!fold || fold.forgotten.links.length === 0) return NOTHING_FOUND;
-    const wanted = new Map<string, Set<string>>();
-    for (const { envelope } of batch) {
-      for (const { recordClass, lookup } of entry.aggregate.lookups(fold.state, envelope.command)) {
-        if (!mayContain(fold.forgotten, filterKey(recordClass, lookup))) continue;
-        const lookups = wanted.get(recordClass) ?? new Set();
-        wanted.set(recordClass, lookups.add(lookup));
-      }
-    }
-    if (wanted.size === 0) return NOTHING_FOUND;
-    const found = new Map<string, JsonObject>();
-    for (const [recordClass, lookups] of wanted) {
-      for (const row of await options.records.find(entry.stream, recordClass, [...lookups])) {
-        const body = recordBody(row);
-        for (const lookup of row.lookups) found.set(filterKey(recordClass, lookup), body);
-      }
-    }
-    return { find: (recordClass, lookup) => found.get(filterKey(recordClass, lookup)) };
+    const { aggregate, stream, fold } = entry;
+    const wanted = batch.map(({ envelope }) => envelope.command);
+    const known = fold ?? initialFold(aggregate.initial);
+    return lookUpRecords(options.records, aggregate, stream, known, wanted);
   }
 
   function unreadable(stream: string, revision: Revision): ReturnType<typeof refusalOf> {

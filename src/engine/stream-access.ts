@@ -20,6 +20,7 @@ import {
 import { repeatAnswer } from "./release.ts";
 import type { HistoryPage, Preview, Streams } from "./streams.ts";
 import { recordBody } from "./record-codec.ts";
+import { lookUpRecords } from "./record-lookups.ts";
 import { makeStreamCache } from "./stream-cache.ts";
 import { verifyStream } from "./verify.ts";
 
@@ -81,7 +82,9 @@ export function makeStreams<State, Command, Event, Reply>(
       enqueuedMs: 0,
       status: "waiting" as const,
     };
-    const found = { find: () => undefined };
+    const found = await lookUpRecords(storage.records, aggregate, stream, before, [
+      envelope.command,
+    ]);
     const onBug = (error: unknown): void => observer.backgroundFailed("decide", error);
     const entry = entryOf(stream);
     const decided = decideBatch(entry, before, [pending], { now, entropy, found, onBug });

@@ -6,9 +6,6 @@ import { envelopesOfCommit } from "../core/runtime/envelopes.ts";
 import type { RuntimeEvent } from "../core/runtime/events.ts";
 import { liveCount } from "../core/runtime/lanes.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
-import { epochIdOf, type Revision } from "../core/shared/ids.ts";
-import { RefusedError } from "../core/shared/refusal.ts";
-import type { CommandEnvelope } from "../engine/stream-entry.ts";
 import type { Runtime, RuntimeEventEnvelope } from "../../gen/keelson/runtime/v1/messages_pb.ts";
 import {
   DestroyRequestSchema,
@@ -27,22 +24,18 @@ import {
   UnregisterRuntimeRequestSchema,
   UnregisterRuntimeResponseSchema,
 } from "../../gen/keelson/runtime/v1/service_pb.ts";
-import { type Caller, callerOf } from "./caller.ts";
-import { envelopeToProto } from "./codec/envelope.ts";
-import { checkOptionalEnum } from "./codec/enum-codec.ts";
-import { runtimeStates } from "./codec/enums.ts";
 import {
-  checkBoundedText,
-  checkCount,
-  checkOptionalId,
-  type FieldCheck,
-  finish,
-  makeFieldCheck,
-  REASON_BYTES_MAX,
-} from "./codec/field-check.ts";
-import { requestHash } from "./codec/request-hash.ts";
+  actionEnvelopeOf,
+  type ActionRequest,
+  type ActionTerms,
+  actionTermsOf,
+  carryOut,
+} from "./action-terms.ts";
+import { callerOf } from "./caller.ts";
+import { envelopeToProto } from "./codec/envelope.ts";
+import { makeFieldCheck } from "./codec/field-check.ts";
 import { runtimeToProto } from "./codec/runtime.ts";
-import { checkRuntime, type NamedRuntime } from "./runtime-calls.ts";
+import { checkRuntime } from "./runtime-calls.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
 
 type ActionService = Pick<
@@ -63,22 +56,7 @@ type ActionCommand = Extract<
       | "stop";
   }
 >;
-type ActionTerms = Pick<ActionCommand, "expectedEpochId" | "expectedState" | "reason">;
 type Report = Extract<RuntimeReply, { readonly type: "report" }>;
-
-/** Bytes of an action, near enough. */
-const ACTION_BYTES = 500;
-
-/** Fields that the requests of all lifecycle actions have. */
-interface ActionRequest {
-  readonly runtimeId: string;
-  readonly expectedRevision?: bigint | undefined;
-  readonly expectedEpochId: string;
-  readonly expectedState?: number | undefined;
-  readonly validateOnly: boolean;
-  readonly reason: string;
-  readonly requestId: string;
-}
 
 /** What an action did, or would do. */
 interface ActionOutcome {
@@ -90,43 +68,6 @@ interface ActionOutcome {
   readonly runtime: Runtime;
   readonly revision: bigint;
   readonly plannedEvents: RuntimeEventEnvelope[];
-}
-
-function termsOf(check: FieldCheck, request: ActionRequest): ActionTerms {
-  const epochId = checkOptionalId(check, request.expectedEpochId, "expected_epoch_id");
-  const wire = request.expectedState;
-  const expectedState = checkOptionalEnum(check, runtimeStates, wire, "expected_state");
-  const reason = checkBoundedText(check, request.reason, "reason", REASON_BYTES_MAX);
-  return {
-    ...(epochId === undefined ? {} : { expectedEpochId: epochIdOf(epochId) }),
-    ...(expectedState === undefined ? {} : { expectedState }),
-    ...(reason === undefined ? {} : { reason }),
-  };
-}
-
-/** Checks the rest of a request and makes its envelope. Throws INVALID_FIELD. */
-function envelopeOf<Desc extends DescMessage>(
-  check: FieldCheck,
-  caller: Caller,
-  schema: Desc,
-  request: MessageShape<Desc> & ActionRequest,
-  command: ActionCommand,
-): CommandEnvelope<RuntimeCommand> {
-  const { expectedRevision: expected } = request;
-  const checkedId = checkOptionalId(check, request.requestId, "request_id");
-  const requestId = request.validateOnly ? undefined : checkedId;
-  const revision: Revision | undefined =
-    expected === undefined ? undefined : checkCount(check, expected, "expected_revision");
-  finish(check);
-  return {
-    command,
-    name: command.type,
-    ...(caller.actor === undefined ? {} : { actor: caller.actor }),
-    ...(requestId === undefined ? {} : { requestId, bodyHash: requestHash(schema, request) }),
-    ...(revision === undefined ? {} : { expectedRevision: revision }),
-    bytes: ACTION_BYTES,
-    retrySafe: requestId !== undefined,
-  };
 }
 
 function reportIn(reply: RuntimeReply): Report {
@@ -146,28 +87,6 @@ function fencedRunId(events: readonly RuntimeEvent[]): string {
 export function makeRuntimeActions(options: RuntimeServiceOptions): ActionService {
   const { streams, nowMs } = options;
 
-  async function validate(
-    namespace: string,
-    runtime: NamedRuntime,
-    envelope: CommandEnvelope<RuntimeCommand>,
-  ): Promise<ActionOutcome> {
-    const preview = await streams.preview(runtime.stream, envelope);
-    if (preview.kind === "refuse") throw new RefusedError(preview.refusal);
-    const { state, revision } = preview.before;
-    const isPlanned = preview.kind === "commit";
-    const planned = isPlanned
-      ? envelopesOfCommit(state, preview.events, revision + 1, preview.at)
-      : [];
-    return {
-      report: reportIn(preview.reply),
-      events: isPlanned ? preview.events : [],
-      after: isPlanned ? preview.after : state,
-      runtime: runtimeToProto(namespace, state, revision, nowMs()),
-      revision: BigInt(revision),
-      plannedEvents: planned.map((event) => envelopeToProto(event)),
-    };
-  }
-
   async function act<Desc extends DescMessage>(
     context: HandlerContext,
     schema: Desc,
@@ -177,20 +96,19 @@ export function makeRuntimeActions(options: RuntimeServiceOptions): ActionServic
     const check = makeFieldCheck();
     const caller = callerOf(context);
     const runtime = checkRuntime(check, caller.namespace, request.runtimeId);
-    const command = commandOf(termsOf(check, request));
-    const envelope = envelopeOf(check, caller, schema, request, command);
-    if (request.validateOnly) {
-      return await validate(caller.namespace, runtime, envelope);
-    }
-    const committed = await streams.submit(runtime.stream, envelope);
-    const { state: after, revision, events } = committed;
+    const command = commandOf(actionTermsOf(check, request));
+    const envelope = actionEnvelopeOf(check, caller, schema, request, command);
+    const { validateOnly } = request;
+    const done = await carryOut(streams, runtime.stream, envelope, validateOnly);
+    const { shown, revision, events, after, at } = done;
+    const planned = validateOnly ? envelopesOfCommit(shown, events, revision + 1, at) : [];
     return {
-      report: reportIn(committed.reply),
+      report: reportIn(done.reply),
       events,
       after,
-      runtime: runtimeToProto(caller.namespace, after, revision, nowMs()),
+      runtime: runtimeToProto(caller.namespace, shown, revision, nowMs()),
       revision: BigInt(revision),
-      plannedEvents: [],
+      plannedEvents: planned.map((event) => envelopeToProto(event)),
     };
   }
 

@@ -1,10 +1,11 @@
 /** What most calls about a runtime begin with: whose runtime it is, and how it stands now. */
+import type { InputTarget } from "../core/runtime/input-target.ts";
 import { inputIdOf, type RuntimeId, runtimeIdOf, type StreamName } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import { streamName } from "../engine/stream-name.ts";
 import { checkId, type FieldCheck, violate } from "./codec/field-check.ts";
-import type { InputTarget, RuntimeFold } from "./stored-inputs.ts";
+import type { RuntimeFold } from "./stored-inputs.ts";
 
 /** Kind of the streams of runtimes. */
 export const RUNTIME_KIND = "runtime";

@@ -2,6 +2,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { RuntimeControlPlaneService } from "../../gen/keelson/runtime/v1/service_pb.ts";
 import { makeRuntimeActions } from "./runtime-actions.ts";
+import { makeRuntimeCancel } from "./runtime-cancel.ts";
 import { makeRuntimeChanges } from "./runtime-changes.ts";
 import { makeRuntimeIngest } from "./runtime-ingest.ts";
 import { makeRuntimeInputReads } from "./runtime-input-reads.ts";
@@ -17,6 +18,7 @@ export function makeRuntimeService(
     ...makeRuntimeIngest(options),
     ...makeRuntimeChanges(options),
     ...makeRuntimeActions(options),
+    ...makeRuntimeCancel(options),
     ...makeRuntimeReads(options),
     ...makeRuntimeInputReads(options),
     ...makeRuntimeWatch(options),

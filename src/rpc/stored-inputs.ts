@@ -6,12 +6,8 @@ import { completionOf, type InputCompletion } from "../core/runtime/completion.t
 import { eventFromJson } from "../core/runtime/event-codec.ts";
 import type { RuntimeEvent } from "../core/runtime/events.ts";
 import type { Input } from "../core/runtime/input.ts";
-import {
-  headerFromRecord,
-  inputLookup,
-  INPUTS_CLASS,
-  keyLookup,
-} from "../core/runtime/record-codec.ts";
+import { heldHeader, type InputTarget, lookupOfTarget } from "../core/runtime/input-target.ts";
+import { headerFromRecord, INPUTS_CLASS } from "../core/runtime/record-codec.ts";
 import type { InputHeader, RuntimeState } from "../core/runtime/state.ts";
 import type { InputId, Revision, StreamName } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
@@ -23,13 +19,6 @@ import type { StreamFold } from "../engine/stream-fold.ts";
 /** A runtime's folded state at a revision. */
 export type RuntimeFold = StreamFold<RuntimeState>;
 
-/** Names an input by its id or by its idempotency key. */
-export type InputTarget = { readonly inputId: InputId } | { readonly idempotencyKey: string };
-
-function idOfTarget(fold: RuntimeFold, target: InputTarget): InputId | undefined {
-  return "inputId" in target ? target.inputId : fold.state.keys.get(target.idempotencyKey);
-}
-
 /** The header of an input, live or forgotten. Throws INPUT_NOT_FOUND. */
 export async function findInput(
   streams: RuntimeStreams,
@@ -37,11 +26,9 @@ export async function findInput(
   fold: RuntimeFold,
   target: InputTarget,
 ): Promise<InputHeader> {
-  const inputId = idOfTarget(fold, target);
-  const held = inputId === undefined ? undefined : fold.state.inputs.get(inputId);
+  const held = heldHeader(fold.state, target);
   if (held) return held;
-  const lookup =
-    "inputId" in target ? inputLookup(target.inputId) : keyLookup(target.idempotencyKey);
+  const lookup = lookupOfTarget(target);
   const record = await streams.findRecord(stream, fold, INPUTS_CLASS, lookup);
   if (record) return headerFromRecord(record);
   const metadata = { runtimeId: fold.state.runtimeId, ...target };

@@ -5,6 +5,7 @@
 import fc from "fast-check";
 import type { RuntimeCommand, RuntimeReply } from "../../src/core/runtime/commands.ts";
 import type { InputBody } from "../../src/core/runtime/input.ts";
+import type { InputTarget } from "../../src/core/runtime/input-target.ts";
 import {
   continuation,
   DEFAULTS,
@@ -16,7 +17,7 @@ import {
   prompt,
   type Story,
 } from "../../src/core/runtime/testing/story.ts";
-import { type InputId, runIdOf, runtimeIdOf } from "../../src/core/shared/ids.ts";
+import { type InputId, inputIdOf, runIdOf, runtimeIdOf } from "../../src/core/shared/ids.ts";
 import type { Refusal } from "../../src/core/shared/refusal.ts";
 
 const BODIES: readonly InputBody[] = [
@@ -44,6 +45,13 @@ const ingestStep = fc.record({
   withoutWake: fc.boolean(),
   ensure: fc.boolean(),
   durability: fc.constantFrom("durable" as const, "durable" as const, "derived" as const),
+});
+
+const cancelStep = fc.record({
+  kind: fc.constant("cancel_inputs" as const),
+  names: fc.array(fc.nat(40), { minLength: 1, maxLength: 4 }),
+  key: fc.option(fc.nat(8), { freq: 2 }),
+  isSuffix: fc.boolean(),
 });
 
 const lifecycleStep = fc.record({
@@ -107,6 +115,7 @@ const otherStep = fc.oneof(
 /** One step of a life. */
 export type Step =
   | (typeof ingestStep extends fc.Arbitrary<infer Value> ? Value : never)
+  | (typeof cancelStep extends fc.Arbitrary<infer Value> ? Value : never)
   | (typeof lifecycleStep extends fc.Arbitrary<infer Value> ? Value : never)
   | (typeof runStep extends fc.Arbitrary<infer Value> ? Value : never)
   | (typeof otherStep extends fc.Arbitrary<infer Value> ? Value : never);
@@ -117,6 +126,7 @@ export const life: fc.Arbitrary<Step[]> = fc.array(
     { weight: 10, arbitrary: ingestStep },
     { weight: 14, arbitrary: runStep },
     { weight: 2, arbitrary: lifecycleStep },
+    { weight: 1, arbitrary: cancelStep },
     { weight: 3, arbitrary: otherStep },
   ),
   { minLength: 1, maxLength: 90, size: "max" },
@@ -155,6 +165,21 @@ function ingest(step: Extract<Step, { readonly kind: "ingest" }>): RuntimeComman
     ...(step.supersession === null ? {} : { supersessionKey: `scope-${step.supersession}` }),
     ...(step.durability === "derived" ? { source: { type: "system" as const } } : {}),
   });
+}
+
+function cancelInputs(step: Extract<Step, { readonly names: readonly number[] }>): RuntimeCommand {
+  const byId = step.names.map((name): InputTarget => {
+    return { inputId: inputIdOf(`input-${name}`) };
+  });
+  const targets = step.key === null ? byId : [{ idempotencyKey: `key-${step.key}` }, ...byId];
+  const [anchor] = targets;
+  return {
+    type: "cancel_inputs",
+    selection:
+      step.isSuffix && anchor !== undefined
+        ? { type: "suffix", anchor }
+        : { type: "targets", targets },
+  };
 }
 
 /** What a boundary names: mostly the staged inputs, else none. */
@@ -217,6 +242,8 @@ function commandOf(walk: Walk, step: Step): RuntimeCommand | undefined {
   switch (step.kind) {
     case "ingest":
       return ingest(step);
+    case "cancel_inputs":
+      return cancelInputs(step);
     case "ensure": {
       const config = step.flag ? { keepAlive: true } : { queueLimit: 12 };
       const runtimeId = runtimeIdOf("runtime-1");

@@ -68,6 +68,7 @@ const CHANGES = readTable(
   destroy                  U      U      dest   dest   dest   dest   dest   dest   D
   unregisterRuntime        U      U      unreg  unreg  F      unreg  F      unreg  =
   unregisterRuntime,fence  U      U      unreg  unreg  unreg  unreg  unreg  unreg  =
+  cancelInputs             U      U      =      =      =      =      =      =      =
   interruptRun             U      U      C      C      run    C      drain  C      D
   `,
   REASONS,

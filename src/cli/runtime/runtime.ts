@@ -1,6 +1,7 @@
 /** `keelson runtime`: the commands about runtimes, for people and scripts. */
 import { Command } from "commander";
 import { makeAwaitCommand } from "./await.ts";
+import { makeCancelInputsCommand } from "./cancel-inputs.ts";
 import { makeEnsureCommand } from "./ensure.ts";
 import { makeGetCommand } from "./get.ts";
 import { makeIngestCommand } from "./ingest.ts";
@@ -26,6 +27,7 @@ export function makeRuntimeCommand(): Command {
     makeIngestCommand(),
     makeAwaitCommand(),
     makeInputsCommand(),
+    makeCancelInputsCommand(),
     makeWatchCommand(),
     makePublishCommand(),
     ...LIFECYCLE_ACTIONS.map(makeLifecycleCommand),

@@ -9,6 +9,7 @@ import { type Refusal, refusalOf } from "../shared/refusal.ts";
 import type { IngestOutcome, RejectReason, RuntimeCommand, RuntimeReply } from "./commands.ts";
 import type { RuntimeEvent } from "./events.ts";
 import type { Input, InputBody, InputKind } from "./input.ts";
+import { findHeader } from "./input-target.ts";
 import {
   handlingModeOf,
   kindOf,
@@ -17,7 +18,7 @@ import {
   resolvePolicy,
   wakesOnAdmission,
 } from "./policy.ts";
-import { headerFromRecord, inputLookup, INPUTS_CLASS, keyLookup } from "./record-codec.ts";
+import { inputLookup, INPUTS_CLASS, keyLookup } from "./record-codec.ts";
 import { registrationOf } from "./registration.ts";
 import type { InputHeader, RuntimeState } from "./state.ts";
 import { queuedWithKey, supersessionEvents } from "./supersession.ts";
@@ -98,16 +99,8 @@ function existingInput(
   context: DecideContext,
 ): InputHeader | undefined {
   const { inputId, idempotencyKey } = input;
-  if (idempotencyKey !== undefined) {
-    const held = state.keys.get(idempotencyKey);
-    if (held !== undefined) return state.inputs.get(held);
-    const record = context.found.find(INPUTS_CLASS, keyLookup(idempotencyKey));
-    if (record !== undefined) return headerFromRecord(record);
-  }
-  const byId = state.inputs.get(inputId);
-  if (byId !== undefined) return byId;
-  const record = context.found.find(INPUTS_CLASS, inputLookup(inputId));
-  return record === undefined ? undefined : headerFromRecord(record);
+  const byKey = idempotencyKey === undefined ? undefined : { idempotencyKey };
+  return (byKey && findHeader(state, byKey, context)) ?? findHeader(state, { inputId }, context);
 }
 
 /** Why the runtime or the input itself stands against an admission; undefined when nothing does. */

@@ -5,6 +5,7 @@
  */
 import type { EventPosition } from "../shared/aggregate.ts";
 import { FoldError } from "../shared/fold-error.ts";
+import { cancelReply } from "./cancel-inputs.ts";
 import { acceptedHeader, admittedHeader } from "./input-header.ts";
 import type { RuntimeCommand, RuntimeReply, StartedRun } from "./commands.ts";
 import type { RuntimeEvent, RuntimeEventType } from "./events.ts";
@@ -112,6 +113,8 @@ export function answer(
     case "destroy":
     case "stop":
       return answerReport(command.type, events);
+    case "cancel_inputs":
+      return cancelReply(find(events, "inputs_cancelled"));
     case "interrupt_run":
       return { type: "interrupted", runId: find(events, "run_interrupted").runId };
     case "publish_event":

@@ -14,7 +14,15 @@ import type {
   TimeMs,
 } from "../shared/ids.ts";
 import type { Input, RunOutcome } from "./input.ts";
-import type { InputHeader, Receipt, RuntimeConfig, RuntimeStateName } from "./state.ts";
+import type { InputTarget } from "./input-target.ts";
+import type { OrdinalRange } from "./ordinal-ranges.ts";
+import type {
+  InputHeader,
+  InputOutcome,
+  Receipt,
+  RuntimeConfig,
+  RuntimeStateName,
+} from "./state.ts";
 
 /** Conditions that a lifecycle action puts on the state it meets. */
 export interface Preconditions {
@@ -44,6 +52,11 @@ export interface BoundaryReport {
   readonly conversationDigest?: string;
   readonly messageCount: number;
 }
+
+/** Which inputs are to be cancelled: named ones in order, or all from an anchor on. */
+export type CancelSelection =
+  | { readonly type: "targets"; readonly targets: readonly InputTarget[] }
+  | { readonly type: "suffix"; readonly anchor: InputTarget };
 
 /** Everything a runtime can be asked to do. */
 export type RuntimeCommand =
@@ -75,6 +88,7 @@ export type RuntimeCommand =
   | ({ readonly type: "recover"; readonly fenceExecutor: boolean } & Action)
   | ({ readonly type: "destroy" } & Action)
   | ({ readonly type: "stop" } & Action)
+  | ({ readonly type: "cancel_inputs"; readonly selection: CancelSelection } & Action)
   | { readonly type: "interrupt_run"; readonly runId?: RunId; readonly reason?: string }
   | {
       readonly type: "publish_event";
@@ -157,6 +171,38 @@ export type RejectReason =
   | { readonly type: "durability_violation"; readonly detail: string }
   | { readonly type: "peer_handling_mode_invalid"; readonly detail: string };
 
+/** What became of one input that a caller wanted cancelled. */
+export type CancelOutcome =
+  | { readonly type: "cancelled"; readonly inputId: InputId }
+  /** It is a member of a run, staged or under a receipt. */
+  | { readonly type: "already_claimed"; readonly inputId: InputId; readonly runId: RunId }
+  | { readonly type: "already_cancelled"; readonly inputId: InputId }
+  /** It ended in another way. */
+  | {
+      readonly type: "already_completed";
+      readonly inputId: InputId;
+      readonly outcome: InputOutcome;
+    }
+  | { readonly type: "not_found" };
+
+/** Everything from an anchor on, as it was when it was cancelled; ids follow from the ordinals. */
+export interface CancelledSuffix {
+  readonly anchorId: InputId;
+  /** Ordinal of the anchor. */
+  readonly first: number;
+  /** Highest ordinal at that time. */
+  readonly last: number;
+  /** Members of the run in flight among them, and the run; absent when there were none. */
+  readonly claimed?: readonly OrdinalRange[];
+  readonly claimedBy?: RunId;
+}
+
+/** What the caller of a cancellation is told. */
+export type CancelAnswer =
+  | { readonly type: "targets"; readonly outcomes: readonly CancelOutcome[] }
+  | { readonly type: "suffix"; readonly suffix: CancelledSuffix }
+  | { readonly type: "anchor_not_found" };
+
 /** A run that was handed to an executor in a commit. */
 export interface StartedRun {
   readonly runId: RunId;
@@ -180,6 +226,11 @@ export type RuntimeReply =
       readonly inputsRecovered: number;
       readonly inputsRequeued: number;
       readonly details: readonly string[];
+    }
+  | {
+      readonly type: "inputs_cancelled";
+      readonly ordinals: readonly OrdinalRange[];
+      readonly answer: CancelAnswer;
     }
   | { readonly type: "interrupted"; readonly runId: RunId }
   | { readonly type: "published"; readonly eventId: string }

@@ -9,6 +9,7 @@ import type { RuntimeEvent } from "./events.ts";
 import { laneOfPolicy, policyOf } from "./policy.ts";
 import type { RunResult } from "./input.ts";
 import { liveInputIds } from "./lanes.ts";
+import { inputIdsIn, rangesHold } from "./ordinal-ranges.ts";
 import type { AbandonReason, InputHeader, InputStateName, RuntimeState } from "./state.ts";
 
 /** By what a runtime was taken away from those who wait for its inputs. */
@@ -26,7 +27,7 @@ export type InputCompletion =
       readonly type: "abandoned";
       readonly reason: AbandonedReason;
       readonly attempts: number;
-      /** The error of the last run, where one led to it. */
+      /** The error of the last run, or why it was cancelled, where that is known. */
       readonly detail?: string;
     }
   | { readonly type: "superseded"; readonly supersededBy: InputId }
@@ -47,6 +48,22 @@ function consumedCompletion(
   return { type: "completed_without_result" };
 }
 
+/** What more is known of why an input was given up. */
+function detailOf(
+  header: InputHeader,
+  events: readonly RuntimeEvent[],
+): { readonly detail?: string } {
+  for (const event of events) {
+    if (event.type === "run_failed" && event.abandoned.includes(header.inputId)) {
+      return { detail: event.error };
+    }
+    if (event.type === "inputs_cancelled" && rangesHold(event.ordinals, header.ordinal)) {
+      return event.reason === undefined ? {} : { detail: event.reason };
+    }
+  }
+  return {};
+}
+
 function abandonedCompletion(
   header: InputHeader,
   reason: AbandonReason,
@@ -62,12 +79,7 @@ function abandonedCompletion(
     case "cancelled":
     case "run_failed":
     case "max_attempts_exhausted":
-      for (const event of events) {
-        if (event.type === "run_failed" && event.abandoned.includes(header.inputId)) {
-          return { type: "abandoned", reason, attempts, detail: event.error };
-        }
-      }
-      return { type: "abandoned", reason, attempts };
+      return { type: "abandoned", reason, attempts, ...detailOf(header, events) };
   }
 }
 
@@ -111,6 +123,8 @@ export function settledInputs(before: RuntimeState, event: RuntimeEvent): readon
       return [...consumedByEnd(before), ...(event.requeue ? [] : event.inputIds)];
     case "queue_abandoned":
       return liveInputIds(before);
+    case "inputs_cancelled":
+      return inputIdsIn(before, event.ordinals);
     default:
       return [];
   }

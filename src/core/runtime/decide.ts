@@ -2,6 +2,7 @@
 import type { DecideContext, Decision, RecordLookup } from "../shared/aggregate.ts";
 import { refusalOf } from "../shared/refusal.ts";
 import { decideIngest, ingestLookups } from "./admission.ts";
+import { cancelLookups, decideCancelInputs } from "./cancel-inputs.ts";
 import type { RuntimeCommand, RuntimeReply } from "./commands.ts";
 import type { RuntimeEvent } from "./events.ts";
 import { decideGrantLease, decideLapseLease, decideReleaseLease } from "./lease.ts";
@@ -70,6 +71,8 @@ export function decide(
     case "destroy":
     case "stop":
       return decideLifecycle(state, command, context);
+    case "cancel_inputs":
+      return decideCancelInputs(state, command, context);
     case "interrupt_run":
       return decideInterruptRun(state, command);
     case "publish_event":
@@ -101,5 +104,12 @@ export function decide(
 
 /** Records that must be looked up for a command because the state may have forgotten them. */
 export function lookups(state: RuntimeState, command: RuntimeCommand): readonly RecordLookup[] {
-  return command.type === "ingest" ? ingestLookups(state, command) : [];
+  switch (command.type) {
+    case "ingest":
+      return ingestLookups(state, command);
+    case "cancel_inputs":
+      return cancelLookups(state, command);
+    default:
+      return [];
+  }
 }

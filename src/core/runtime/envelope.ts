@@ -27,7 +27,7 @@ export type InputChange =
       readonly code: "abandoned";
       readonly reason: AbandonReason;
       readonly attempts: number;
-      /** The error of the run that led to it, where one did. */
+      /** The error of the run that led to it, or why it was cancelled, where that is known. */
       readonly detail?: string;
     }
   | {

@@ -15,6 +15,7 @@ import type {
 import type { RuntimeEvent } from "./events.ts";
 import { evolve } from "./evolve.ts";
 import { headerOf, liveInputIds } from "./lanes.ts";
+import { inputIdsIn } from "./ordinal-ranges.ts";
 import { kindOf, laneOfPolicy, policyOf } from "./policy.ts";
 import { receiptOf } from "./receipt.ts";
 import type { RuntimeState } from "./state.ts";
@@ -195,6 +196,8 @@ function expanded(
       return [inputEvent(event.inputId, { code: "coalesced", aggregateId: event.aggregateId })];
     case "queue_abandoned":
       return abandoned(after, liveInputIds(before));
+    case "inputs_cancelled":
+      return abandoned(after, inputIdsIn(before, event.ordinals), event.reason);
     case "lease_granted":
     case "lease_released":
     case "lease_lapsed":

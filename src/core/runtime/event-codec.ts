@@ -31,6 +31,7 @@ const KNOWN = {
   runtime_stopped: true,
   runtime_destroyed: true,
   queue_abandoned: true,
+  inputs_cancelled: true,
   event_published: true,
 } as const satisfies Record<RuntimeEventType, true>;
 

@@ -13,7 +13,9 @@ import type {
   RuntimeId,
   TimeMs,
 } from "../shared/ids.ts";
+import type { CancelAnswer } from "./commands.ts";
 import type { Input, RunOutcome } from "./input.ts";
+import type { OrdinalRange } from "./ordinal-ranges.ts";
 import type { AbandonReason, RuntimeConfig } from "./state.ts";
 
 /** Everything that can happen to a runtime. */
@@ -170,6 +172,15 @@ export type RuntimeEvent =
       /** Every non-terminal input is abandoned; the ids follow from the state. */
       readonly type: "queue_abandoned";
       readonly reason: AbandonReason;
+    }
+  | {
+      /** Queued inputs are abandoned `cancelled`; the ids follow from the state. */
+      readonly type: "inputs_cancelled";
+      /** Admission ordinals of the cancelled inputs. */
+      readonly ordinals: readonly OrdinalRange[];
+      /** What the caller was told of all that it named; the fold ignores it. */
+      readonly answer: CancelAnswer;
+      readonly reason?: string;
     }
   | {
       /** An envelope of a client; the fold ignores it. */

@@ -6,7 +6,8 @@ import type { EventPosition } from "../shared/aggregate.ts";
 import { admittedHeader } from "./input-header.ts";
 import type { RuntimeEvent } from "./events.ts";
 import { advance } from "./input-lifecycle.ts";
-import { headerOf, liveInputIds, settledIfEmpty, withHeaders, woken } from "./lanes.ts";
+import { headerOf, headersOf, liveInputIds, settledIfEmpty, withHeaders, woken } from "./lanes.ts";
+import { inputIdsIn } from "./ordinal-ranges.ts";
 import type { AbandonReason, InputHeader, RuntimeState } from "./state.ts";
 import { FoldError } from "../shared/fold-error.ts";
 
@@ -78,4 +79,17 @@ export function foldQueueAbandoned(
     abandonedHeader(headerOf(state, inputId), event.reason, position),
   );
   return settledIfEmpty(withHeaders(state, abandoned));
+}
+
+/** The state with queued inputs cancelled. */
+export function foldInputsCancelled(
+  state: RuntimeState,
+  event: EventOf<"inputs_cancelled">,
+  position: EventPosition,
+): RuntimeState {
+  const cancelled = headersOf(state, inputIdsIn(state, event.ordinals)).map((header) => {
+    if (header.state === "queued") return abandonedHeader(header, "cancelled", position);
+    throw new FoldError(`input ${header.inputId} is cancelled while ${header.state}`);
+  });
+  return settledIfEmpty(withHeaders(state, cancelled));
 }

@@ -5,7 +5,12 @@
 import type { EventPosition } from "../shared/aggregate.ts";
 import { assertStep } from "../shared/step.ts";
 import type { RuntimeEvent } from "./events.ts";
-import { foldAdmission, foldQueueAbandoned, foldSupersession } from "./evolve-inputs.ts";
+import {
+  foldAdmission,
+  foldInputsCancelled,
+  foldQueueAbandoned,
+  foldSupersession,
+} from "./evolve-inputs.ts";
 import {
   foldAcknowledged,
   foldBoundary,
@@ -124,6 +129,8 @@ function fold(state: RuntimeState, event: RuntimeEvent, position: EventPosition)
       return foldSupersession(state, event, position);
     case "queue_abandoned":
       return foldQueueAbandoned(state, event, position);
+    case "inputs_cancelled":
+      return foldInputsCancelled(state, event, position);
     case "lease_granted":
     case "lease_released":
     case "lease_lapsed":

@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import type { Json, JsonObject } from "../shared/json.ts";
 import { runtimeAggregate } from "./aggregate.ts";
 import { RUNTIME_EVENT_TYPES } from "./event-codec.ts";
+import cancelledInputs from "./golden/cancelled-inputs-1.json" with { type: "json" };
 import everyEvent from "./golden/every-event-1.json" with { type: "json" };
 import type { RuntimeState } from "./state.ts";
 
@@ -16,6 +17,8 @@ interface GoldenCommit {
 }
 
 const EVERY_EVENT = everyEvent as unknown as readonly GoldenCommit[];
+const CANCELLED_INPUTS = cancelledInputs as unknown as readonly GoldenCommit[];
+const CORPUS = [EVERY_EVENT, CANCELLED_INPUTS];
 
 function fold(commits: readonly GoldenCommit[]): RuntimeState {
   let state = runtimeAggregate.initial;
@@ -99,8 +102,21 @@ test("half of a history folds too: in the middle of a run with a steer input", (
   expect(state.lease).toMatchObject({ executorId: "worker-a", named: true, generation: 2 });
 });
 
+test("cancelled inputs are those of the ordinals, whatever the caller was told", () => {
+  const state = fold(CANCELLED_INPUTS);
+  expect([...state.inputs.values()].map(({ inputId, outcome }) => [inputId, outcome])).toEqual([
+    ["a", { type: "abandoned", reason: "cancelled", attempts: 0 }],
+    ["b", { type: "abandoned", reason: "cancelled", attempts: 0 }],
+    ["c", { type: "abandoned", reason: "cancelled", attempts: 0 }],
+    ["claimed", undefined],
+    ["steer", { type: "abandoned", reason: "cancelled", attempts: 0 }],
+  ]);
+  expect(state).toMatchObject({ wake: false, counts: { queued: 0, staged: 1, abandoned: 4 } });
+});
+
 test("the corpus holds every event type that this build writes", () => {
-  const seen = new Set(EVERY_EVENT.flatMap(({ events }) => events.map((event) => event["type"])));
+  const commits = CORPUS.flat();
+  const seen = new Set(commits.flatMap(({ events }) => events.map((event) => event["type"])));
   expect(RUNTIME_EVENT_TYPES.filter((type) => !seen.has(type))).toEqual([]);
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { epochIdOf, runIdOf } from "../shared/ids.ts";
+import { epochIdOf, inputIdOf, runIdOf } from "../shared/ids.ts";
 import type { LifecycleCommand } from "./lifecycle.ts";
 import type { RuntimeCommand } from "./commands.ts";
 import { RUNTIME_ACTIONS, type Situation, situationOf, stateNameOf } from "./table.ts";
@@ -71,6 +71,10 @@ const ACTIONS: Readonly<Record<keyof typeof RUNTIME_ACTIONS, RuntimeCommand>> = 
   stop: { type: "stop" },
   destroy: { type: "destroy" },
   unregister_runtime: { type: "unregister_runtime", fenceExecutor: false },
+  cancel_inputs: {
+    type: "cancel_inputs",
+    selection: { type: "suffix", anchor: { inputId: inputIdOf("a") } },
+  },
   interrupt_run: { type: "interrupt_run" },
   publish_event: { type: "publish_event", eventId: "e", eventCode: "a.b", payload: null },
   grant_lease: { type: "grant_lease", ...executor("worker"), ttlMs: 30_000 },
@@ -143,6 +147,7 @@ const DECIDED: Readonly<Record<keyof typeof RUNTIME_ACTIONS, readonly string[]>>
     "unregistered",
     "no commit",
   ],
+  cancel_inputs: ["idle", "attached", "running", "retired", "draining", "no commit", "no commit"],
   interrupt_run: [
     "NO_CURRENT_RUN",
     "NO_CURRENT_RUN",

@@ -35,7 +35,10 @@ export type LifecycleCommand = CommandOf<
 >;
 
 /** What the caller expected and did not meet; undefined when all holds. */
-function unmetPrecondition(state: RuntimeState, expected: Preconditions): Refusal | undefined {
+export function unmetPrecondition(
+  state: RuntimeState,
+  expected: Preconditions,
+): Refusal | undefined {
   const { expectedEpochId, expectedState } = expected;
   if (expectedEpochId !== undefined && expectedEpochId !== state.epochId) {
     return refusalOf("EPOCH_MISMATCH", "The runtime is in another epoch; read it again", {

@@ -22,6 +22,7 @@ export type RuntimeAction =
   | "stop"
   | "destroy"
   | "unregister_runtime"
+  | "cancel_inputs"
   | "interrupt_run"
   | "publish_event"
   | "grant_lease";
@@ -126,6 +127,15 @@ export const RUNTIME_ACTIONS = {
     retired: lead("allow", "unregistered"),
     draining: lead("fence_on_request", "unregistered"),
     stopped: lead("allow", "unregistered"),
+    destroyed: stay("no_op"),
+  },
+  cancel_inputs: {
+    idle: stay("allow"),
+    attached: stay("allow"),
+    running: stay("allow"),
+    retired: stay("allow"),
+    draining: stay("allow"),
+    stopped: stay("no_op"),
     destroyed: stay("no_op"),
   },
   interrupt_run: {

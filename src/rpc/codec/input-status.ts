@@ -42,7 +42,8 @@ function admissionToProto(header: InputHeader): InputTransition {
   });
 }
 
-function outcomeToProto(outcome: InputOutcome): InputTerminalOutcome {
+/** How an input ended. */
+export function terminalOutcomeToProto(outcome: InputOutcome): InputTerminalOutcome {
   switch (outcome.type) {
     case "consumed":
       return create(InputTerminalOutcomeSchema, {
@@ -76,7 +77,7 @@ export function inputStatusToProto(header: InputHeader, payload?: CoreInput): In
     kind: inputKinds.toProto(header.kind),
     lane: lane === undefined ? InputLane.UNSPECIFIED : lanes.toProto(lane),
     policy: policyToProto(header.policy),
-    ...(outcome === undefined ? {} : { terminalOutcome: outcomeToProto(outcome) }),
+    ...(outcome === undefined ? {} : { terminalOutcome: terminalOutcomeToProto(outcome) }),
     attemptCount: header.attempts,
     ...(isBackingOff ? { nextAttemptTime: timestampToProto(header.notBefore) } : {}),
     history: [admissionToProto(header), ...header.transitions.map(transitionToProto)],

@@ -24,6 +24,8 @@ const NOTHING: Answer = {};
 const input = prompt("another");
 const known = prompt("first", { idempotencyKey: CONSUMED_INPUT });
 const target = { case: "inputId", value: CONSUMED_INPUT } as const;
+const staged = { case: "inputId", value: "staged" } as const;
+const named = { targets: [{ target }, { target: staged }] };
 const shortly = { nanos: 1_000_000 };
 
 type Outcome =
@@ -50,6 +52,8 @@ function actionCalls(validateOnly: boolean): Calls {
     recover: ({ runtimes }, runtime) => runtimes.recover(terms(runtime)),
     "recover,fence": ({ runtimes }, runtime) =>
       runtimes.recover({ ...terms(runtime), fenceExecutor: true }),
+    cancelInputs: ({ runtimes }, runtime) =>
+      runtimes.cancelInputs({ ...terms(runtime), selection: { case: "targets", value: named } }),
     stopRuntime: ({ runtimes }, runtime) => runtimes.stopRuntime(terms(runtime)),
     destroy: ({ runtimes }, runtime) => runtimes.destroy(terms(runtime)),
     unregisterRuntime: ({ runtimes }, runtime) => runtimes.unregisterRuntime(terms(runtime)),

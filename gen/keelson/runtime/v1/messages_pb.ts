@@ -1651,7 +1651,8 @@ export type InputAbandoned = Message<"keelson.runtime.v1.InputAbandoned"> & {
   reason: AbandonReason;
 
   /**
-   * For people: more about it, such as the error of the last run. May be empty.
+   * For people: more about it, such as the error of the last run, or why it was cancelled. May be
+   * empty.
    *
    * @generated from field: string detail = 2;
    */
@@ -4421,7 +4422,7 @@ export const AbandonReason = {
   DESTROYED: 4,
 
   /**
-   * CancelRun without requeue.
+   * CancelInputs, or CancelRun without requeue.
    *
    * @generated from enum value: ABANDON_REASON_CANCELLED = 5;
    */
