@@ -1,6 +1,6 @@
 /**
- * (h) CancelInputs: ten thousand queued inputs by their keys in one call, and as one suffix, against
- * the time that taking them in took.
+ * (h) CancelInputs: ten thousand queued inputs by their keys in one call, and as one suffix,
+ * against the time that taking them in took.
  */
 import { type BenchEnvironment, ensureRuntimes } from "../support/environment.ts";
 import { batchBody, PATHS } from "../support/inputs.ts";

@@ -1,4 +1,4 @@
-/** CancelInputs: takes back what waits, and tells of every input that was named what became of it. */
+/** CancelInputs: takes back what waits, and tells what became of every input that was named. */
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { suffixOutcome } from "../core/runtime/cancel-inputs.ts";

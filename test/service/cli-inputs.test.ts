@@ -21,8 +21,9 @@ function inFreshNamespace() {
 type Run = ReturnType<typeof inFreshNamespace>;
 
 async function ingestAll(run: Run, ...keys: readonly string[]): Promise<void> {
-  for (const key of keys)
+  for (const key of keys) {
     await run("runtime", "ingest", "agent-1", "hello", "--ensure", "--key", key);
+  }
 }
 
 describe("cancel-inputs", () => {

@@ -50,7 +50,7 @@ function cancelSuffix(story: Story, anchor: InputTarget): readonly string[] {
   });
 }
 
-test("what is named is evaluated in order, in one commit; a second time it is cancelled already", () => {
+test("what is named is evaluated in order, in one commit", () => {
   const story = registeredStory();
   story.ingest("done", prompt("done"));
   story.drain();
