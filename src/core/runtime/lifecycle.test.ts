@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { epochIdOf, inputIdOf, runIdOf } from "../shared/ids.ts";
 import type { LifecycleCommand } from "./lifecycle.ts";
 import type { RuntimeCommand } from "./commands.ts";
+import { STORIES_IN } from "./testing/situations.ts";
 import { RUNTIME_ACTIONS, type Situation, situationOf, stateNameOf } from "./table.ts";
 import {
   executor,
@@ -13,48 +14,6 @@ import {
 } from "./testing/story.ts";
 
 const RETIRE = { type: "retire", abandonIfUnattached: false } as const;
-
-/** A runtime in each situation of the table, with one input queued where that is possible. */
-const SITUATIONS: Readonly<Record<Situation, () => Story>> = {
-  idle: () => {
-    const story = registeredStory();
-    story.ingest("a", prompt("a"));
-    return story;
-  },
-  attached: () => {
-    const story = SITUATIONS.idle();
-    story.attach();
-    return story;
-  },
-  running: () => {
-    const story = registeredStory();
-    story.ingest("a", prompt("a"));
-    story.ingest("b", prompt("b"));
-    story.assign();
-    story.acknowledge();
-    return story;
-  },
-  retired: () => {
-    const story = SITUATIONS.idle();
-    story.do(RETIRE, "report");
-    return story;
-  },
-  draining: () => {
-    const story = SITUATIONS.running();
-    story.do(RETIRE, "report");
-    return story;
-  },
-  stopped: () => {
-    const story = SITUATIONS.idle();
-    story.do({ type: "stop" }, "report");
-    return story;
-  },
-  destroyed: () => {
-    const story = SITUATIONS.idle();
-    story.do({ type: "destroy" }, "report");
-    return story;
-  },
-};
 
 const ACTIONS: Readonly<Record<keyof typeof RUNTIME_ACTIONS, RuntimeCommand>> = {
   ensure_runtime: {
@@ -188,12 +147,12 @@ function effect(story: Story, command: RuntimeCommand): string {
 }
 
 describe("the table of actions (decision 3)", () => {
-  const situations = Object.keys(SITUATIONS) as Situation[];
+  const situations = Object.keys(STORIES_IN) as Situation[];
   for (const [action, expected] of Object.entries(DECIDED)) {
     for (const [column, situation] of situations.entries()) {
       const result = expected[column] ?? "";
       test(`${action} while ${situation}: ${result}`, () => {
-        const story = SITUATIONS[situation]();
+        const story = STORIES_IN[situation]();
         expect(situationOf(story.state)).toBe(situation);
         const before = story.state;
         const name = action as keyof typeof RUNTIME_ACTIONS;
@@ -214,15 +173,15 @@ describe("the table of actions (decision 3)", () => {
       ["draining", "retired"],
     ] as const) {
       const recover = { type: "recover", fenceExecutor: true } as const;
-      expect(effect(SITUATIONS[situation](), recover)).toBe(recovered);
+      expect(effect(STORIES_IN[situation](), recover)).toBe(recovered);
       const unregister = { type: "unregister_runtime", fenceExecutor: true } as const;
-      expect(effect(SITUATIONS[situation](), unregister)).toBe("unregistered");
+      expect(effect(STORIES_IN[situation](), unregister)).toBe("unregistered");
     }
   });
 
   test("an unregistered runtime refuses every action but ensure", () => {
     for (const [name, command] of Object.entries(ACTIONS)) {
-      const story = SITUATIONS.idle();
+      const story = STORIES_IN.idle();
       story.do({ type: "unregister_runtime", fenceExecutor: false }, "report");
       const expected = name === "ensure_runtime" ? "idle" : "RUNTIME_NOT_REGISTERED";
       expect([name, effect(story, command)]).toEqual([name, expected]);
@@ -242,7 +201,7 @@ describe("epochs (decision 4)", () => {
       recover: true,
     };
     for (const [name, isRotated] of Object.entries(rotates)) {
-      const story = SITUATIONS.idle();
+      const story = STORIES_IN.idle();
       const { epochId } = story.state;
       story.do(ACTIONS[name as keyof typeof ACTIONS], "report");
       expect([name, story.state.epochId !== epochId]).toEqual([name, isRotated]);
@@ -261,34 +220,34 @@ describe("retire", () => {
   });
 
   test("retire_without_runtime_loop_abandons_waited_work, on request (decision 5)", () => {
-    const story = SITUATIONS.idle();
+    const story = STORIES_IN.idle();
     const report = story.do({ type: "retire", abandonIfUnattached: true }, "report");
     expect(report).toMatchObject({ inputsAbandoned: 1, inputsPendingDrain: 0 });
     expect(story.header("a").outcome).toMatchObject({ type: "abandoned", reason: "retired" });
   });
 
   test("with an executor attached nothing is abandoned, whatever the request says", () => {
-    const story = SITUATIONS.attached();
+    const story = STORIES_IN.attached();
     const report = story.do({ type: "retire", abandonIfUnattached: true }, "report");
     expect(report).toMatchObject({ inputsAbandoned: 0, inputsPendingDrain: 1 });
   });
 
   test("again answers what is still pending and changes nothing", () => {
-    const story = SITUATIONS.draining();
+    const story = STORIES_IN.draining();
     const before = story.state;
     expect(story.do(RETIRE, "report")).toMatchObject({ inputsPendingDrain: 2 });
     expect(story.state).toBe(before);
   });
 
   test("retired_can_drain_queue_via_run_cycle", () => {
-    const story = SITUATIONS.retired();
+    const story = STORIES_IN.retired();
     story.drain();
     expect([stateNameOf(story.state), story.header("a").state]).toEqual(["retired", "consumed"]);
   });
 
   test("retire during run then complete, fail or cancel stays retired", () => {
     for (const end of ["complete", "fail", "cancel"] as const) {
-      const story = SITUATIONS.draining();
+      const story = STORIES_IN.draining();
       if (end === "complete") {
         story.boundary();
         story.complete();
@@ -301,26 +260,26 @@ describe("retire", () => {
 
 describe("reset", () => {
   test("reset_abandons_and_drains", () => {
-    const story = SITUATIONS.idle();
+    const story = STORIES_IN.idle();
     expect(story.do({ type: "reset" }, "report").inputsAbandoned).toBe(1);
     expect(story.header("a").outcome).toMatchObject({ type: "abandoned", reason: "reset" });
     expect([story.queued(), story.state.wake]).toEqual([[], false]);
   });
 
   test("reset_after_retire_returns_runtime_to_idle", () => {
-    const story = SITUATIONS.retired();
+    const story = STORIES_IN.retired();
     story.do({ type: "reset" }, "report");
     expect(story.ingest("b", prompt("b")).type).toBe("accepted");
   });
 
   test("reset_rejected_while_running, naming the run", () => {
-    const story = SITUATIONS.running();
+    const story = STORIES_IN.running();
     const refusal = story.refused({ type: "reset" }, "RUN_IN_FLIGHT");
     expect(refusal.metadata).toMatchObject({ runId: story.run().runId, generation: "1" });
   });
 
   test("reset from attached keeps the lease and its generation", () => {
-    const story = SITUATIONS.attached();
+    const story = STORIES_IN.attached();
     story.do({ type: "reset" }, "report");
     expect(story.state.lease?.generation).toBe(1);
   });
@@ -336,7 +295,7 @@ describe("recycle", () => {
   });
 
   test("recycle reopens a retired runtime", () => {
-    const story = SITUATIONS.retired();
+    const story = STORIES_IN.retired();
     story.do({ type: "recycle" }, "report");
     expect(story.ingest("b", prompt("b")).type).toBe("accepted");
   });
@@ -344,7 +303,7 @@ describe("recycle", () => {
 
 describe("recover", () => {
   test("recovery_counts_queued_as_recovered", () => {
-    const report = SITUATIONS.idle().do({ type: "recover", fenceExecutor: false }, "report");
+    const report = STORIES_IN.idle().do({ type: "recover", fenceExecutor: false }, "report");
     expect(report).toMatchObject({ inputsRecovered: 1, inputsRequeued: 0, inputsAbandoned: 0 });
   });
 
@@ -383,7 +342,7 @@ describe("recover", () => {
 
 describe("stop and destroy", () => {
   test("stop_abandons_all_active_inputs, after cutting off the executor", () => {
-    const story = SITUATIONS.running();
+    const story = STORIES_IN.running();
     const stale = story.completeCommand();
     expect(story.do({ type: "stop" }, "report").inputsAbandoned).toBe(2);
     expect(story.lastEvents()).toEqual([
@@ -400,14 +359,14 @@ describe("stop and destroy", () => {
   });
 
   test("destroy_with_queued_inputs_abandons_all", () => {
-    const story = SITUATIONS.idle();
+    const story = STORIES_IN.idle();
     expect(story.do({ type: "destroy" }, "report").inputsAbandoned).toBe(1);
     expect(story.header("a").outcome).toMatchObject({ type: "abandoned", reason: "destroyed" });
   });
 
   test("destroy_transitions_to_terminal, also from retired and stopped", () => {
     for (const situation of ["idle", "retired", "stopped"] as const) {
-      const story = SITUATIONS[situation]();
+      const story = STORIES_IN[situation]();
       story.do({ type: "destroy" }, "report");
       expect(stateNameOf(story.state)).toBe("destroyed");
       story.refused({ type: "destroy" }, "RUNTIME_DESTROYED");
@@ -424,7 +383,7 @@ describe("stop and destroy", () => {
   });
 
   test("an attached executor is fenced also without a run", () => {
-    const story = SITUATIONS.attached();
+    const story = STORIES_IN.attached();
     story.do({ type: "stop" }, "report");
     expect([story.state.lease, story.state.generation]).toEqual([null, 2]);
   });
@@ -432,14 +391,14 @@ describe("stop and destroy", () => {
 
 describe("unregister", () => {
   test("detaches the executor and keeps inputs, keys and history", () => {
-    const story = SITUATIONS.attached();
+    const story = STORIES_IN.attached();
     story.do({ type: "unregister_runtime", fenceExecutor: false }, "report");
     expect(story.lastEvents()).toEqual(["lease_released", "runtime_unregistered"]);
     expect([story.state.lease, story.queued()]).toEqual([null, ["a"]]);
   });
 
   test("with a fence the run goes back to the queue first", () => {
-    const story = SITUATIONS.running();
+    const story = STORIES_IN.running();
     story.do({ type: "unregister_runtime", fenceExecutor: true }, "report");
     expect(story.queued()).toEqual(["a", "b"]);
     story.ensure();
@@ -449,7 +408,7 @@ describe("unregister", () => {
 
 describe("interrupt (decision 12)", () => {
   test("is recorded once and ends nothing by itself", () => {
-    const story = SITUATIONS.running();
+    const story = STORIES_IN.running();
     const { runId } = story.run();
     expect(story.do({ type: "interrupt_run" }, "interrupted").runId).toBe(runId);
     expect(story.run().interruptRequested).toBe(true);
@@ -471,7 +430,7 @@ describe("preconditions", () => {
   ];
   for (const action of actions) {
     test(`${action.type} of another state or epoch is refused with the actual one`, () => {
-      const story = SITUATIONS.idle();
+      const story = STORIES_IN.idle();
       const { epochId } = story.state;
       const state = story.refused({ ...action, expectedState: "running" }, "STATE_MISMATCH");
       expect(state.metadata).toEqual({ expectedState: "running", state: "idle" });
@@ -487,7 +446,7 @@ describe("publish", () => {
   const event = { type: "publish_event", eventId: "event-1", payload: { a: 1 } } as const;
 
   test("keeps the envelope and leaves the state alone", () => {
-    const story = SITUATIONS.idle();
+    const story = STORIES_IN.idle();
     const before = story.state;
     const reply = story.do({ ...event, eventCode: "deploy.done" }, "published");
     expect([reply.eventId, story.state]).toEqual(["event-1", before]);
@@ -495,7 +454,7 @@ describe("publish", () => {
 
   test("refuses the server's own codes", () => {
     for (const eventCode of ["input.queued", "run.x", "runtime.y", "topology.z", "executor.w"]) {
-      const refusal = SITUATIONS.idle().refused({ ...event, eventCode }, "EVENT_CODE_RESERVED");
+      const refusal = STORIES_IN.idle().refused({ ...event, eventCode }, "EVENT_CODE_RESERVED");
       expect(refusal.metadata).toEqual({ eventCode });
     }
   });
