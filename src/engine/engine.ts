@@ -46,7 +46,7 @@ export interface Engine {
   readonly writer: Pick<JournalWriter, "backlog" | "isFailing">;
   readonly views: Pick<ViewBacklog, "flush" | "size" | "oldestMs">;
   readonly cache: Pick<CacheBudget, "stats">;
-  readonly repair: Pick<Repair, "pass">;
+  readonly repair: Pick<Repair, "rebuild">;
   /** Registers who hears of streams that became runnable at other replicas. */
   readonly onRunnableElsewhere: (listener: (streams: readonly StreamName[]) => void) => void;
 }
@@ -193,6 +193,7 @@ export function makeEngine(options: EngineOptions): Engine {
     membership,
     observer,
     replicaId: options.replicaId,
+    flush: views.flush,
     reproject: async (stream) => {
       const reproject = reprojections.get(parseStreamName(stream)?.kind ?? "");
       await reproject?.(stream);

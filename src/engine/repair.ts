@@ -1,7 +1,7 @@
 /**
- * Finds streams whose view row is behind the journal and projects them again: after a start, after
- * another replica stopped beating, and bit by bit as a precaution. Each pass goes by the time index
- * of the journal and compares heads with rows.
+ * Finds streams whose view row is missing or behind the journal and projects them again: after a
+ * start, after another replica stopped beating, bit by bit as a precaution, and all when asked to.
+ * Each pass goes by the time index of the journal and compares heads with rows.
  */
 import type { Revision, StreamName, TimeMs } from "../core/shared/ids.ts";
 import { RefusedError } from "../core/shared/refusal.ts";
@@ -11,6 +11,7 @@ import type { Membership } from "./membership.ts";
 import type { EngineObserver } from "./observer.ts";
 import type { Clock, JournalStore, TimedPoint, ViewStore } from "./ports.ts";
 
+const STREAMS_AT_ONCE = 16;
 const PATROL_MS = 60_000;
 const PATROL_PAGES = 10;
 const PATROL_WINDOW_MS = 3_600_000;
@@ -18,31 +19,28 @@ const PATROL_WINDOW_MS = 3_600_000;
 const LAG_MS = 3000;
 const STALE_MS = 5000;
 
-/** Progress of a pass over the journal. */
-export interface RepairProgress {
-  /** Commits looked at. */
-  readonly commits: number;
-  /** Rows that were written again. */
-  readonly repaired: number;
+/** How far a rebuild is. */
+export interface RebuildProgress {
+  /** Streams looked at. */
+  readonly streamsRead: number;
+  /** Rows that were missing or behind and were written. */
+  readonly rowsWritten: number;
+  /** Streams that could not be read; the log names them. */
+  readonly streamsFailed: number;
 }
+
+/** One stream, or those whose name passes. */
+export type RebuildSelection = StreamName | ((stream: StreamName) => boolean);
 
 /** Keeps the views true. */
 export interface Repair {
   readonly start: () => void;
   readonly stop: () => void;
   /**
-   * Walks all commits since a time and projects what is behind, or everything when `all` is set.
-   * `accept` chooses streams by name.
+   * Has the rows of all selected streams written where they are missing or behind, in order of the
+   * streams' age. Tells after every group of streams how far it is; whoever stops reading ends it.
    */
-  readonly pass: (
-    since: TimeMs,
-    options: {
-      readonly all: boolean;
-      readonly accept?: (stream: StreamName) => boolean;
-      readonly onProgress?: (progress: RepairProgress) => void;
-      readonly signal?: AbortSignal;
-    },
-  ) => Promise<RepairProgress>;
+  readonly rebuild: (selection: RebuildSelection) => AsyncGenerator<RebuildProgress>;
 }
 
 /** What repair works with. */
@@ -56,6 +54,8 @@ export interface RepairOptions {
   readonly replicaId: string;
   /** Projects a stream from its head; false for kinds that this server does not know. */
   readonly reproject: (stream: StreamName) => Promise<boolean>;
+  /** Writes what was projected. */
+  readonly flush: () => Promise<void>;
 }
 
 /** The highest revision of each stream of a page. */
@@ -67,6 +67,12 @@ function headsOf(points: readonly TimedPoint[]): Map<StreamName, Revision> {
   return heads;
 }
 
+function* groupsOf(streams: readonly StreamName[]): Generator<readonly StreamName[]> {
+  for (let start = 0; start < streams.length; start += STREAMS_AT_ONCE) {
+    yield streams.slice(start, start + STREAMS_AT_ONCE);
+  }
+}
+
 /** Makes the repair of a process. */
 export function makeRepair(options: RepairOptions): Repair {
   const { journal, views, clock, time, membership, observer } = options;
@@ -74,38 +80,79 @@ export function makeRepair(options: RepairOptions): Repair {
   let patrolledTo: TimedPoint | undefined;
   let stopped = false;
 
-  async function repairPage(points: readonly TimedPoint[], all: boolean): Promise<number> {
-    const heads = headsOf(points);
-    const rows = await views.get([...heads.keys()]);
-    const shown = new Map(rows.map((row) => [row.stream, row.revision]));
-    const behind = [...heads].filter(([stream, head]) => all || (shown.get(stream) ?? 0) < head);
-    let repaired = 0;
-    for (const [stream] of behind) {
-      try {
-        if (!(await options.reproject(stream))) continue;
-        observer.streamRepaired(stream);
-        repaired += 1;
-      } catch (error) {
-        // A stream that cannot be read must not hide the ones behind it.
-        if (!(error instanceof RefusedError)) throw error;
-        observer.backgroundFailed("repair of a stream", error);
-      }
+  /** Projects a stream; false when that is not possible. */
+  async function repairOne(stream: StreamName): Promise<boolean> {
+    try {
+      if (await options.reproject(stream)) observer.streamRepaired(stream);
+      return true;
+    } catch (error) {
+      // A stream that cannot be read must not hide the ones behind it.
+      if (!(error instanceof RefusedError)) throw error;
+      observer.backgroundFailed("repair of a stream", error);
+      return false;
     }
-    return repaired;
   }
 
-  const pass: Repair["pass"] = async (since, { all, accept, onProgress, signal }) => {
-    let commits = 0;
-    let repaired = 0;
-    for await (const points of walkJournal(journal, { since })) {
-      const wanted = accept ? points.filter(({ stream }) => accept(stream)) : points;
-      repaired += await repairPage(wanted, all);
-      commits += wanted.length;
-      onProgress?.({ commits, repaired });
-      if (stopped || signal?.aborted) break;
+  /** Projects those of some streams whose rows are missing or behind. */
+  async function repairStreams(
+    streams: readonly StreamName[],
+    headOf: (stream: StreamName) => Revision | Promise<Revision>,
+  ): Promise<RebuildProgress> {
+    const rows = await views.get(streams);
+    const shown = new Map(rows.map((row) => [row.stream, row.revision]));
+    const repaired = await Promise.all(
+      streams.map(async (stream) => {
+        if ((shown.get(stream) ?? 0) >= (await headOf(stream))) return undefined;
+        return await repairOne(stream);
+      }),
+    );
+    return {
+      streamsRead: streams.length,
+      rowsWritten: repaired.filter((done) => done === true).length,
+      streamsFailed: repaired.filter((done) => done === false).length,
+    };
+  }
+
+  /** Does so for the streams of a page of commits, whose last ones are their heads. */
+  async function repairPage(points: readonly TimedPoint[]): Promise<void> {
+    const heads = headsOf(points);
+    for (const group of groupsOf([...heads.keys()])) {
+      await repairStreams(group, (stream) => heads.get(stream) ?? 0);
     }
-    return { commits, repaired };
-  };
+  }
+
+  async function pass(since: TimeMs): Promise<void> {
+    for await (const points of walkJournal(journal, { since })) {
+      await repairPage(points);
+      if (stopped) return;
+    }
+  }
+
+  /** The selected streams, each at its first commit, so that it is met once. */
+  async function* selected(selection: RebuildSelection): AsyncGenerator<readonly StreamName[]> {
+    if (typeof selection === "string") {
+      yield [selection];
+      return;
+    }
+    for await (const points of walkJournal(journal, { since: 0 })) {
+      const firsts = points.filter(({ revision }) => revision === 1);
+      yield* groupsOf(firsts.map(({ stream }) => stream).filter(selection));
+    }
+  }
+
+  async function* rebuild(selection: RebuildSelection): AsyncGenerator<RebuildProgress> {
+    let progress: RebuildProgress = { streamsRead: 0, rowsWritten: 0, streamsFailed: 0 };
+    for await (const streams of selected(selection)) {
+      const group = await repairStreams(streams, journal.headOf);
+      await options.flush();
+      progress = {
+        streamsRead: progress.streamsRead + group.streamsRead,
+        rowsWritten: progress.rowsWritten + group.rowsWritten,
+        streamsFailed: progress.streamsFailed + group.streamsFailed,
+      };
+      yield progress;
+    }
+  }
 
   /** The live replica with the smallest id does what one replica is enough for. */
   function isElected(): boolean {
@@ -119,7 +166,7 @@ export function makeRepair(options: RepairOptions): Repair {
       const isStale = nowMs - row.heartbeatAt > STALE_MS;
       if (!isStale) buried.delete(row.replicaId);
       if (!isStale || buried.has(row.replicaId) || row.replicaId === options.replicaId) continue;
-      await pass(row.lowWatermark, { all: false });
+      await pass(row.lowWatermark);
       buried.add(row.replicaId);
     }
   }
@@ -130,7 +177,7 @@ export function makeRepair(options: RepairOptions): Repair {
     let pages = 0;
     for await (const points of walkJournal(journal, { since: oldest, after: patrolledTo })) {
       const settled = points.filter((point) => point.at < time.nowMs() - LAG_MS);
-      await repairPage(settled, false);
+      await repairPage(settled);
       patrolledTo = settled[settled.length - 1] ?? patrolledTo;
       pages += 1;
       if (settled.length < points.length || pages === PATROL_PAGES || stopped) return;
@@ -141,7 +188,7 @@ export function makeRepair(options: RepairOptions): Repair {
     try {
       if (count === 0) {
         const watermarks = membership.rows().map((row) => row.lowWatermark);
-        if (watermarks.length > 0) await pass(Math.min(...watermarks), { all: false });
+        if (watermarks.length > 0) await pass(Math.min(...watermarks));
       } else if (isElected()) {
         await afterOthers();
         if ((count * STALE_MS) % PATROL_MS === 0) await patrol();
@@ -157,6 +204,6 @@ export function makeRepair(options: RepairOptions): Repair {
     stop: () => {
       stopped = true;
     },
-    pass,
+    rebuild,
   };
 }

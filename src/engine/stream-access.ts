@@ -209,7 +209,7 @@ export function makeStreams<State, Command, Event, Reply>(
       const fold = await fresh(stream);
       if (fold.revision > 0) views.touch(entryOf(stream), fold.at);
     },
-    verify: (stream) => verifyStream(aggregate, stream, reads),
+    verify: (stream, signal) => verifyStream(aggregate, stream, reads, signal),
   };
 }
 

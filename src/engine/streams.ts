@@ -92,6 +92,6 @@ export interface Streams<State, Command, Event, Reply> {
   readonly refusalOf: (stream: StreamName) => Refusal | undefined;
   /** Has the view row of the stream written again from its confirmed head. */
   readonly reproject: (stream: StreamName) => Promise<void>;
-  /** Re-reads the stream from its first revision: chain and fold. */
-  readonly verify: (stream: StreamName) => Promise<Verification>;
+  /** Re-reads the stream from its first revision: chain and fold. The signal ends it early. */
+  readonly verify: (stream: StreamName, signal?: AbortSignal) => Promise<Verification>;
 }

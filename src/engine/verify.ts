@@ -7,15 +7,19 @@ import type { DurableReads } from "./durable-reads.ts";
 import { foldCommit, initialFold } from "./stream-fold.ts";
 import type { Verification } from "./streams.ts";
 
-/** Verifies one stream; reads pages, holds one fold. */
+/**
+ * Verifies one stream; reads pages, holds one fold. Rejects with the signal's reason between pages.
+ */
 export async function verifyStream<State, Command, Event, Reply>(
   aggregate: Aggregate<State, Command, Event, Reply>,
   stream: StreamName,
   reads: DurableReads,
+  signal?: AbortSignal,
 ): Promise<Verification> {
   let fold = initialFold(aggregate.initial);
   let headHash = GENESIS_HASH;
   for (;;) {
+    signal?.throwIfAborted();
     const page = await reads.readTail({ stream, revision: fold.revision });
     for (const stored of page.commits) {
       try {

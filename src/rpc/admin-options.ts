@@ -9,6 +9,7 @@ import type {
   StorageFacts,
   ViewStore,
 } from "../engine/ports.ts";
+import type { Repair } from "../engine/repair.ts";
 import type { RpcObserver } from "./observer.ts";
 import type { RpcLimits } from "./runtime-options.ts";
 
@@ -31,8 +32,6 @@ export interface AdminStreams {
   readonly isCached: (stream: StreamName) => boolean;
   /** Whether this replica refuses to write the stream. */
   readonly isQuarantined: (stream: StreamName) => boolean;
-  /** Has the view row written again from the confirmed head. */
-  readonly reproject: (stream: StreamName) => Promise<void>;
 }
 
 /** What the admin service works with. */
@@ -42,12 +41,13 @@ export interface AdminServiceOptions {
   readonly limits: RpcLimits;
   /** Streams by kind, such as `runtime`. */
   readonly kinds: ReadonlyMap<string, AdminStreams>;
-  readonly journal: Pick<JournalStore, "readAfter" | "readAt" | "headOf" | "pointsSince">;
+  readonly journal: Pick<JournalStore, "readAfter" | "readAt" | "headOf">;
   readonly views: Pick<ViewStore, "get">;
   readonly checkpoints: Pick<CheckpointStore, "nearest">;
   readonly replicas: Pick<ReplicaStore, "list">;
   readonly membership: Pick<Membership, "live">;
   readonly flushViews: () => Promise<void>;
+  readonly rebuild: Repair["rebuild"];
   /** Database time. */
   readonly nowMs: () => TimeMs;
   readonly clock: Pick<Clock, "monotonicMs">;

@@ -154,7 +154,7 @@ export function makeRuntimeReads(options: RuntimeServiceOptions): ReadService {
       const { namespace } = callerOf(context);
       const { stream } = checkRuntime(check, namespace, request.runtimeId);
       finish(check);
-      const found = await streams.verify(stream);
+      const found = await streams.verify(stream, context.signal);
       if (found.valid && found.commitCount === 0) {
         const message = "The runtime has no history";
         throw new RefusedError(refusalOf("STREAM_NOT_FOUND", message, { stream }));

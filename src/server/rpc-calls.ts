@@ -98,7 +98,6 @@ function adminStreamsOf({ runtimes }: ControlPlane): ReadonlyMap<string, AdminSt
     foldVersion: runtimeAggregate.foldVersion,
     isCached: (stream) => runtimes.peek(stream) !== undefined,
     isQuarantined: (stream) => runtimes.refusalOf(stream)?.reason === "STREAM_QUARANTINED",
-    reproject: runtimes.reproject,
   };
   return new Map([[runtimeAggregate.kind, runtime]]);
 }
@@ -112,7 +111,7 @@ function routeOptionsOf(
   const { config, replicaId, budget, drainSignal, calls: observer } = options;
   const { engine, runtimes: streams, payloads, dispatcher } = controlPlane;
   const { storage, isEmbedded, databaseName } = opened;
-  const { membership, time, views: backlog } = engine;
+  const { membership, time, repair, views: backlog } = engine;
   const limits = limitsOf(config);
   const shared = { clock: systemClock, nowMs: time.nowMs, flushViews: backlog.flush, observer };
   return {
@@ -150,6 +149,7 @@ function routeOptionsOf(
       facts: storage.facts,
       limits,
       kinds: adminStreamsOf(controlPlane),
+      rebuild: repair.rebuild,
       journal: storage.journal,
       views: storage.views,
       checkpoints: storage.checkpoints,

@@ -38,7 +38,7 @@ describe("the server", () => {
     expect(info.contract).toBe("v9");
     expect(info.limits).toMatchObject({
       inputPayloadBytesMax: 1_048_576,
-      jsonDepthMax: 100,
+      jsonDepthMax: 30,
       batchInputsMax: 1_000,
       pageSizeMax: 1_000,
     });
