@@ -1,4 +1,4 @@
-/** EnsureRuntime, InterruptRun and PublishEvent. */
+/** EnsureRuntime, SetSilentIntents, InterruptRun and PublishEvent. */
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { RuntimeCommand } from "../core/runtime/commands.ts";
@@ -15,6 +15,8 @@ import {
   PublishEventRequestSchema,
   PublishEventResponseSchema,
   type RuntimeControlPlaneService,
+  SetSilentIntentsRequestSchema,
+  SetSilentIntentsResponseSchema,
 } from "../../gen/keelson/runtime/v1/service_pb.ts";
 import { type Caller, callerOf } from "./caller.ts";
 import {
@@ -25,6 +27,7 @@ import {
   finish,
   makeFieldCheck,
   REASON_BYTES_MAX,
+  violate,
 } from "./codec/field-check.ts";
 import { jsonFromProto } from "./codec/json-value.ts";
 import { requestHash } from "./codec/request-hash.ts";
@@ -35,11 +38,13 @@ import type { RuntimeServiceOptions } from "./runtime-options.ts";
 
 type ChangeService = Pick<
   ServiceImpl<typeof RuntimeControlPlaneService>,
-  "ensureRuntime" | "interruptRun" | "publishEvent"
+  "ensureRuntime" | "setSilentIntents" | "interruptRun" | "publishEvent"
 >;
 
 /** Bytes of a command without a payload, near enough. */
 const COMMAND_BYTES = 500;
+/** Most silent intents of a runtime. */
+const INTENTS_MAX = 64;
 
 /** First parts of the codes that the server itself uses. */
 const RESERVED_FAMILIES: ReadonlySet<string> = new Set([
@@ -66,6 +71,19 @@ function envelopeOf(
     // Ensuring and interrupting again do their work once; an event would be published twice.
     retrySafe: requestId !== undefined || command.type !== "publish_event",
   };
+}
+
+/** A set of silent intents. */
+function checkIntents(check: FieldCheck, intents: readonly string[]): readonly string[] {
+  if (intents.length > INTENTS_MAX) {
+    violate(check, "intents", `has ${intents.length}, at most ${INTENTS_MAX} are allowed`);
+    return [];
+  }
+  return intents.map((intent, index) => checkId(check, intent, `intents[${index}]`));
+}
+
+function textBytes(texts: readonly string[]): number {
+  return texts.reduce((bytes, text) => bytes + Buffer.byteLength(text), 0);
 }
 
 /** The code of a client's event. Throws EVENT_CODE_RESERVED. */
@@ -132,6 +150,26 @@ export function makeRuntimeChanges(options: RuntimeServiceOptions): ChangeServic
       return create(EnsureRuntimeResponseSchema, {
         runtime: runtimeToProto(caller.namespace, state, revision, nowMs()),
         created: reply.created,
+        revision: BigInt(revision),
+      });
+    },
+
+    setSilentIntents: async (request, context) => {
+      const check = makeFieldCheck();
+      const caller = callerOf(context);
+      const { stream } = checkRuntime(check, caller.namespace, request.runtimeId);
+      const intents = checkIntents(check, request.intents);
+      const requestId = checkOptionalId(check, request.requestId, "request_id");
+      finish(check);
+      const command: RuntimeCommand = { type: "set_silent_intents", intents };
+      const hashOf = (): string => requestHash(SetSilentIntentsRequestSchema, request);
+      const committed = await streams.submit(
+        stream,
+        envelopeOf(caller, command, requestId, hashOf, COMMAND_BYTES + textBytes(intents)),
+      );
+      const { state, revision } = committed;
+      return create(SetSilentIntentsResponseSchema, {
+        runtime: runtimeToProto(caller.namespace, state, revision, nowMs()),
         revision: BigInt(revision),
       });
     },

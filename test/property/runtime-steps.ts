@@ -54,6 +54,11 @@ const cancelStep = fc.record({
   isSuffix: fc.boolean(),
 });
 
+const silentStep = fc.record({
+  kind: fc.constant("set_silent_intents" as const),
+  intents: fc.subarray(["ask", "status"]),
+});
+
 const lifecycleStep = fc.record({
   kind: fc.constantFrom(
     "retire" as const,
@@ -116,6 +121,7 @@ const otherStep = fc.oneof(
 export type Step =
   | (typeof ingestStep extends fc.Arbitrary<infer Value> ? Value : never)
   | (typeof cancelStep extends fc.Arbitrary<infer Value> ? Value : never)
+  | (typeof silentStep extends fc.Arbitrary<infer Value> ? Value : never)
   | (typeof lifecycleStep extends fc.Arbitrary<infer Value> ? Value : never)
   | (typeof runStep extends fc.Arbitrary<infer Value> ? Value : never)
   | (typeof otherStep extends fc.Arbitrary<infer Value> ? Value : never);
@@ -127,6 +133,7 @@ export const life: fc.Arbitrary<Step[]> = fc.array(
     { weight: 14, arbitrary: runStep },
     { weight: 2, arbitrary: lifecycleStep },
     { weight: 1, arbitrary: cancelStep },
+    { weight: 1, arbitrary: silentStep },
     { weight: 3, arbitrary: otherStep },
   ),
   { minLength: 1, maxLength: 90, size: "max" },
@@ -242,6 +249,8 @@ function commandOf(walk: Walk, step: Step): RuntimeCommand | undefined {
   switch (step.kind) {
     case "ingest":
       return ingest(step);
+    case "set_silent_intents":
+      return { type: "set_silent_intents", intents: step.intents };
     case "cancel_inputs":
       return cancelInputs(step);
     case "ensure": {

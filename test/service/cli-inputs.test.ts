@@ -60,3 +60,17 @@ describe("cancel-inputs", () => {
     expect([neither.exitCode, both.exitCode]).toEqual([2, 2]);
   });
 });
+
+describe("set-silent-intents", () => {
+  it("replaces the set, which the runtime shows", async () => {
+    const run = inFreshNamespace();
+    await run("runtime", "ensure", "agent-1");
+    const set = await run("runtime", "set-silent-intents", "agent-1", "status", "ping");
+    expect(set.stdout).toBe("silent intents of agent-1 at revision 2: ping, status\n");
+    const { stdout } = await run("runtime", "get", "agent-1");
+    expect(stdout).toMatch(/^silent intents +ping, status$/m);
+    const none = await run("runtime", "set-silent-intents", "agent-1", "--none");
+    expect(none.stdout).toContain(": none\n");
+    expect((await run("runtime", "set-silent-intents", "agent-1")).exitCode).toBe(2);
+  });
+});

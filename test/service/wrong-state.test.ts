@@ -69,6 +69,7 @@ const CHANGES = readTable(
   unregisterRuntime        U      U      unreg  unreg  F      unreg  F      unreg  =
   unregisterRuntime,fence  U      U      unreg  unreg  unreg  unreg  unreg  unreg  =
   cancelInputs             U      U      =      =      =      =      =      =      =
+  setSilentIntents         U      U      idle   att    run    ret    drain  stop   D
   interruptRun             U      U      C      C      run    C      drain  C      D
   `,
   REASONS,

@@ -133,6 +133,7 @@ export function runtimeFacts(runtime: Runtime): readonly Fact[] {
     ["inputs", countsText(runtime)],
     ["queue lane", runtime.queueDepth],
     ["steer lane", runtime.steerDepth],
+    ["silent intents", runtime.silentIntents.map(printable).join(", ")],
     ["intake", runtime.intakeOpen ? "open" : "closed"],
     ["runnable", runnable],
     ...configFacts(runtime),

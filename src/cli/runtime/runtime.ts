@@ -12,6 +12,7 @@ import { LIFECYCLE_ACTIONS } from "./lifecycle-actions.ts";
 import { makeListCommand } from "./list.ts";
 import { makePublishCommand } from "./publish.ts";
 import { makeReceiptsCommand } from "./receipts.ts";
+import { makeSetSilentIntentsCommand } from "./set-silent-intents.ts";
 import { makeVerifyCommand } from "./verify.ts";
 import { makeWatchCommand } from "./watch.ts";
 
@@ -30,6 +31,7 @@ export function makeRuntimeCommand(): Command {
     makeCancelInputsCommand(),
     makeWatchCommand(),
     makePublishCommand(),
+    makeSetSilentIntentsCommand(),
     ...LIFECYCLE_ACTIONS.map(makeLifecycleCommand),
     makeInterruptCommand(),
     makeReceiptsCommand(),

@@ -20,6 +20,7 @@ import {
 } from "./policy.ts";
 import { inputLookup, INPUTS_CLASS, keyLookup } from "./record-codec.ts";
 import { registrationOf } from "./registration.ts";
+import { isSilenced } from "./silent-intents.ts";
 import type { InputHeader, RuntimeState } from "./state.ts";
 import { queuedWithKey, supersessionEvents } from "./supersession.ts";
 import { stateNameOf, verdictOf } from "./table.ts";
@@ -132,7 +133,8 @@ function admissionEvents(
   const { input, bodyHash, payloadBytes } = command;
   const kind = kindOf(input.body);
   const activity = state.run === null ? "idle" : "running";
-  const policy = resolvePolicy(kind, handlingModeOf(input.body), activity);
+  const isSilent = isSilenced(state, input.body);
+  const policy = resolvePolicy(kind, handlingModeOf(input.body), activity, isSilent);
   const decision = policyOf(policy);
   const isQueued = laneOfPolicy(decision) !== undefined;
   const replaced = isQueued ? queuedWithKey(state, kind, input.supersessionKey) : [];
@@ -145,7 +147,7 @@ function admissionEvents(
     policy,
     bodyHash,
     payloadBytes,
-    wakes: !command.withoutWake && wakesOnAdmission(input, decision),
+    wakes: !command.withoutWake && !isSilent && wakesOnAdmission(input, decision),
   };
   return [admitted, ...supersessionEvents(input, decision, replaced)];
 }

@@ -14,7 +14,7 @@ import type { RuntimeState } from "./state.ts";
 import { bytesOf, summarize } from "./summarize.ts";
 
 /** Bumped whenever the same events fold into another state. */
-const FOLD_VERSION = 1;
+const FOLD_VERSION = 2;
 
 /** The runtime aggregate. */
 export const runtimeAggregate: Aggregate<RuntimeState, RuntimeCommand, RuntimeEvent, RuntimeReply> =

@@ -115,6 +115,10 @@ export function answer(
       return answerReport(command.type, events);
     case "cancel_inputs":
       return cancelReply(find(events, "inputs_cancelled"));
+    case "set_silent_intents": {
+      const { intents } = find(events, "silent_intents_set");
+      return { type: "silent_intents_set", intents };
+    }
     case "interrupt_run":
       return { type: "interrupted", runId: find(events, "run_interrupted").runId };
     case "publish_event":

@@ -33,6 +33,7 @@ export function stateToJson(state: RuntimeState): Json {
     phase: state.phase,
     epochId: state.epochId,
     config: state.config,
+    silentIntents: state.silentIntents,
     createdAt: state.createdAt,
     updatedAt: state.updatedAt,
     generation: state.generation,

@@ -89,6 +89,7 @@ export type RuntimeCommand =
   | ({ readonly type: "destroy" } & Action)
   | ({ readonly type: "stop" } & Action)
   | ({ readonly type: "cancel_inputs"; readonly selection: CancelSelection } & Action)
+  | { readonly type: "set_silent_intents"; readonly intents: readonly string[] }
   | { readonly type: "interrupt_run"; readonly runId?: RunId; readonly reason?: string }
   | {
       readonly type: "publish_event";
@@ -232,6 +233,7 @@ export type RuntimeReply =
       readonly ordinals: readonly OrdinalRange[];
       readonly answer: CancelAnswer;
     }
+  | { readonly type: "silent_intents_set"; readonly intents: readonly string[] }
   | { readonly type: "interrupted"; readonly runId: RunId }
   | { readonly type: "published"; readonly eventId: string }
   | { readonly type: "lease"; readonly generation: Generation }

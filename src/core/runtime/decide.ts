@@ -18,6 +18,7 @@ import {
   decideTick,
 } from "./run-end.ts";
 import { decideAcknowledgeRun, decideAssignRun } from "./run-start.ts";
+import { decideSetSilentIntents } from "./silent-intents.ts";
 import type { RuntimeState } from "./state.ts";
 import { verdictOf } from "./table.ts";
 
@@ -73,6 +74,8 @@ export function decide(
       return decideLifecycle(state, command, context);
     case "cancel_inputs":
       return decideCancelInputs(state, command, context);
+    case "set_silent_intents":
+      return decideSetSilentIntents(state, command);
     case "interrupt_run":
       return decideInterruptRun(state, command);
     case "publish_event":

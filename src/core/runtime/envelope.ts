@@ -62,6 +62,7 @@ export type TopologyChange =
   | "runtime_created"
   | "runtime_registered"
   | "runtime_configured"
+  | "silent_intents_set"
   | "runtime_unregistered"
   | "runtime_retired"
   | "runtime_recycled"

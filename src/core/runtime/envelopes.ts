@@ -179,6 +179,7 @@ function expanded(
     case "runtime_registered":
       return [topology(after, event.returning ? "runtime_registered" : "runtime_created", {})];
     case "runtime_configured":
+    case "silent_intents_set":
       return [topology(after, event.type, {})];
     case "runtime_unregistered":
     case "runtime_retired":

@@ -32,6 +32,7 @@ const KNOWN = {
   runtime_destroyed: true,
   queue_abandoned: true,
   inputs_cancelled: true,
+  silent_intents_set: true,
   event_published: true,
 } as const satisfies Record<RuntimeEventType, true>;
 

@@ -183,6 +183,12 @@ export type RuntimeEvent =
       readonly reason?: string;
     }
   | {
+      /** Takes the place of the earlier set. */
+      readonly type: "silent_intents_set";
+      /** Unique and in order. */
+      readonly intents: readonly string[];
+    }
+  | {
       /** An envelope of a client; the fold ignores it. */
       readonly type: "event_published";
       readonly eventId: string;

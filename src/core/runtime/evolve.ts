@@ -152,6 +152,8 @@ function fold(state: RuntimeState, event: RuntimeEvent, position: EventPosition)
     case "runtime_stopped":
     case "runtime_destroyed":
       return foldPhase(state, event, position);
+    case "silent_intents_set":
+      return { ...state, silentIntents: event.intents };
     case "event_published":
       return state;
   }

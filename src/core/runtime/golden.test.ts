@@ -8,6 +8,7 @@ import { runtimeAggregate } from "./aggregate.ts";
 import { RUNTIME_EVENT_TYPES } from "./event-codec.ts";
 import cancelledInputs from "./golden/cancelled-inputs-1.json" with { type: "json" };
 import everyEvent from "./golden/every-event-1.json" with { type: "json" };
+import silentIntents from "./golden/silent-intents-1.json" with { type: "json" };
 import type { RuntimeState } from "./state.ts";
 
 interface GoldenCommit {
@@ -18,7 +19,8 @@ interface GoldenCommit {
 
 const EVERY_EVENT = everyEvent as unknown as readonly GoldenCommit[];
 const CANCELLED_INPUTS = cancelledInputs as unknown as readonly GoldenCommit[];
-const CORPUS = [EVERY_EVENT, CANCELLED_INPUTS];
+const SILENT_INTENTS = silentIntents as unknown as readonly GoldenCommit[];
+const CORPUS = [EVERY_EVENT, CANCELLED_INPUTS, SILENT_INTENTS];
 
 function fold(commits: readonly GoldenCommit[]): RuntimeState {
   let state = runtimeAggregate.initial;
@@ -112,6 +114,16 @@ test("cancelled inputs are those of the ordinals, whatever the caller was told",
     ["steer", { type: "abandoned", reason: "cancelled", attempts: 0 }],
   ]);
   expect(state).toMatchObject({ wake: false, counts: { queued: 0, staged: 1, abandoned: 4 } });
+});
+
+test("silenced requests are queued and leave the runtime asleep", () => {
+  const state = fold(SILENT_INTENTS);
+  const policies = [...state.inputs.values()].map(({ lane, policy }) => [lane, policy]);
+  expect(policies).toEqual([
+    ["queue", "1/peer_request/idle/silent"],
+    ["steer", "1/steer/idle/silent"],
+  ]);
+  expect(state).toMatchObject({ silentIntents: ["ask", "status"], wake: false });
 });
 
 test("the corpus holds every event type that this build writes", () => {

@@ -21,6 +21,7 @@ export const INITIAL_RUNTIME_STATE: RuntimeState = {
   phase: "open",
   epochId: epochIdOf(""),
   config: NO_CONFIG,
+  silentIntents: [],
   createdAt: 0,
   updatedAt: 0,
   generation: 0,

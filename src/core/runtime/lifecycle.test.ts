@@ -34,6 +34,7 @@ const ACTIONS: Readonly<Record<keyof typeof RUNTIME_ACTIONS, RuntimeCommand>> = 
     type: "cancel_inputs",
     selection: { type: "suffix", anchor: { inputId: inputIdOf("a") } },
   },
+  set_silent_intents: { type: "set_silent_intents", intents: ["status"] },
   interrupt_run: { type: "interrupt_run" },
   publish_event: { type: "publish_event", eventId: "e", eventCode: "a.b", payload: null },
   grant_lease: { type: "grant_lease", ...executor("worker"), ttlMs: 30_000 },
@@ -107,6 +108,15 @@ const DECIDED: Readonly<Record<keyof typeof RUNTIME_ACTIONS, readonly string[]>>
     "no commit",
   ],
   cancel_inputs: ["idle", "attached", "running", "retired", "draining", "no commit", "no commit"],
+  set_silent_intents: [
+    "idle",
+    "attached",
+    "running",
+    "retired",
+    "draining",
+    "stopped",
+    "RUNTIME_DESTROYED",
+  ],
   interrupt_run: [
     "NO_CURRENT_RUN",
     "NO_CURRENT_RUN",

@@ -83,22 +83,37 @@ const POLICY_TABLE_1 = {
   continuation_steer: { ...STEERING, recordTranscript: false },
 } as const satisfies Record<PolicyRow, RowDecision>;
 
+/** Rows that a peer's request can have, and what its silent intent makes of them. */
+const SILENCED_ROWS = ["peer_request", "queue", "steer"] as const satisfies readonly PolicyRow[];
+const SILENCED: Pick<RowDecision, "applyMode" | "wakeMode"> = {
+  applyMode: "stage_run_start",
+  wakeMode: "none",
+};
+
 const CURRENT_VERSION = 1;
+/** Ends the reference of a decision that a silent intent changed. */
+const SILENT_MARK = "/silent";
 const ACTIVITIES: readonly RuntimeActivity[] = ["idle", "running"];
 
-const DECISIONS: ReadonlyMap<string, PolicyDecision> = new Map(
-  Object.entries<RowDecision>(POLICY_TABLE_1).flatMap(([row, decision]) =>
-    ACTIVITIES.map((activity): [string, PolicyDecision] => [
-      `${CURRENT_VERSION}/${row}/${activity}`,
-      {
-        ...decision,
-        wakeMode: activity === "idle" ? decision.wakeMode : "none",
-        emitOperatorContent: decision.recordTranscript,
-        policyVersion: CURRENT_VERSION,
-      },
-    ]),
+/** The decisions of a row, by reference; `mark` tells references of the same row apart. */
+function decisionsOf(row: string, decision: RowDecision, mark = ""): [string, PolicyDecision][] {
+  return ACTIVITIES.map((activity) => [
+    `${CURRENT_VERSION}/${row}/${activity}${mark}`,
+    {
+      ...decision,
+      wakeMode: activity === "idle" ? decision.wakeMode : "none",
+      emitOperatorContent: decision.recordTranscript,
+      policyVersion: CURRENT_VERSION,
+    },
+  ]);
+}
+
+const DECISIONS: ReadonlyMap<string, PolicyDecision> = new Map([
+  ...Object.entries<RowDecision>(POLICY_TABLE_1).flatMap(([row, it]) => decisionsOf(row, it)),
+  ...SILENCED_ROWS.flatMap((row) =>
+    decisionsOf(row, { ...POLICY_TABLE_1[row], ...SILENCED }, SILENT_MARK),
   ),
-);
+]);
 
 /** Every reference that this build can resolve. */
 export const POLICY_REFERENCES: readonly string[] = [...DECISIONS.keys()];
@@ -136,16 +151,18 @@ function overrideRow(kind: InputKind, mode: HandlingMode): OverrideRow {
 
 /**
  * The reference of the row for a kind and a handling mode. A handling mode decides alone, except on
- * the progress of a response, which always follows the row of its kind.
+ * the progress of a response, which always follows the row of its kind. A silent intent changes
+ * when a peer's request is applied and that it wakes nobody, and nothing else.
  */
 export function resolvePolicy(
   kind: InputKind,
   mode: HandlingMode | undefined,
   activity: RuntimeActivity,
+  isSilent = false,
 ): string {
   const isOverridden = mode !== undefined && kind !== "peer_response_progress";
   const row = isOverridden ? overrideRow(kind, mode) : kind;
-  return `${CURRENT_VERSION}/${row}/${activity}`;
+  return `${CURRENT_VERSION}/${row}/${activity}${isSilent ? SILENT_MARK : ""}`;
 }
 
 /** The lane of a decision; undefined for an input that is consumed on accept. */

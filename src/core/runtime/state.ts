@@ -230,6 +230,8 @@ export interface RuntimeState {
   readonly phase: RuntimePhase;
   readonly epochId: EpochId;
   readonly config: RuntimeConfig;
+  /** Intents of peer requests that do not wake the runtime; unique and in order. */
+  readonly silentIntents: readonly string[];
   readonly createdAt: TimeMs;
   readonly updatedAt: TimeMs;
   /** Highest generation ever granted. */

@@ -28,6 +28,7 @@ function factsOf(state: RuntimeState): JsonObject {
     registered: state.registration === "registered",
     phase: state.phase,
     epochId: state.epochId,
+    silentIntents: state.silentIntents,
     createdAt: state.createdAt,
     updatedAt: state.updatedAt,
     generation: state.generation,

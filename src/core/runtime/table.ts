@@ -23,6 +23,7 @@ export type RuntimeAction =
   | "destroy"
   | "unregister_runtime"
   | "cancel_inputs"
+  | "set_silent_intents"
   | "interrupt_run"
   | "publish_event"
   | "grant_lease";
@@ -137,6 +138,15 @@ export const RUNTIME_ACTIONS = {
     draining: stay("allow"),
     stopped: stay("no_op"),
     destroyed: stay("no_op"),
+  },
+  set_silent_intents: {
+    idle: stay("allow"),
+    attached: stay("allow"),
+    running: stay("allow"),
+    retired: stay("allow"),
+    draining: stay("allow"),
+    stopped: stay("allow"),
+    destroyed: DESTROYED,
   },
   interrupt_run: {
     idle: stay("NO_CURRENT_RUN"),

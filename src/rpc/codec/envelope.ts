@@ -52,6 +52,7 @@ const topologyChanges = makeEnumCodec<CoreTopologyChange, TopologyChange>({
   runtime_recovered: TopologyChange.RUNTIME_RECOVERED,
   runtime_stopped: TopologyChange.RUNTIME_STOPPED,
   runtime_destroyed: TopologyChange.RUNTIME_DESTROYED,
+  silent_intents_set: TopologyChange.SILENT_INTENTS_SET,
 });
 
 const executorChanges = makeEnumCodec<CoreExecutorChange, ExecutorChange>({

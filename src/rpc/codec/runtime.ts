@@ -34,6 +34,8 @@ interface RuntimeFacts {
   readonly registered: boolean;
   readonly phase: RuntimePhase;
   readonly epochId: string;
+  /** Absent in rows of older servers. */
+  readonly silentIntents?: readonly string[];
   readonly createdAt: TimeMs;
   readonly updatedAt: TimeMs;
   readonly generation: number;
@@ -139,6 +141,7 @@ function toProto(
     ...(isRunnable ? { runnableSince: timestampToProto(since) } : {}),
     createdAt: timestampToProto(facts.createdAt),
     updatedAt: timestampToProto(facts.updatedAt),
+    silentIntents: [...(facts.silentIntents ?? [])],
   });
 }
 
@@ -148,6 +151,7 @@ function factsOfState(state: RuntimeState): RuntimeFacts {
     runtimeId: state.runtimeId,
     phase: state.phase,
     epochId: state.epochId,
+    silentIntents: state.silentIntents,
     createdAt: state.createdAt,
     updatedAt: state.updatedAt,
     generation: state.generation,

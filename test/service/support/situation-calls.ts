@@ -93,6 +93,8 @@ export const CHANGE_CALLS: Calls = {
     runtimes.ingestAndAwait({ runtimeId, input, timeout: shortly }),
   publishEvent: ({ runtimes }, { runtimeId }) =>
     runtimes.publishEvent({ runtimeId, eventCode: "case.event" }),
+  setSilentIntents: ({ runtimes }, { runtimeId }) =>
+    runtimes.setSilentIntents({ runtimeId, intents: ["status"] }),
   interruptRun: ({ runtimes }, { runtimeId }) => runtimes.interruptRun({ runtimeId }),
 };
 
