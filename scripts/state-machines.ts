@@ -1,4 +1,5 @@
 // Draws the machines of the core from their own tables, so that the pictures cannot be wrong.
+import { DESIRED_DRAIN_MODES, DRAIN_STEPS } from "../src/core/runtime/drain-table.ts";
 import {
   INPUT_LIFECYCLE,
   type InputLifecycleStep,
@@ -78,6 +79,13 @@ function stepDiagram(
   return diagram([`  [*] --> ${start}`, ...arrows(edges)]);
 }
 
+function desiredDrainTable(): string {
+  const rows = Object.entries(DESIRED_DRAIN_MODES).map(([state, modes]) => {
+    return `| ${state} | ${modes.kept_alive} | ${modes.not_kept_alive} |`;
+  });
+  return ["| state | kept alive | not kept alive |", "|---|---|---|", ...rows].join("\n");
+}
+
 /** The text of docs/generated/state-machines.md. */
 export function stateMachines(): string {
   return `# State machines
@@ -112,6 +120,18 @@ The one run in flight. \`assigned\` until its executor shows that it holds it; o
 attempt counts.
 
 ${stepDiagram("none", RUN_STEPS)}
+
+## Drain
+
+The task at an executor that takes what the peers of a runtime send. \`starting\` waits for an
+executor that can drain, \`exited_respawnable\` failed and waits for another try.
+
+${stepDiagram("inactive", DRAIN_STEPS)}
+
+The drain that a runtime with a peer endpoint is to have, by its state and by whether it is kept
+alive:
+
+${desiredDrainTable()}
 
 ## Input
 

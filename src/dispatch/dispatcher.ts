@@ -22,6 +22,7 @@ import { makeAssigner } from "./assigner.ts";
 import { type Detach, makeDepartures } from "./departures.ts";
 import { makeHeldRuns } from "./held-runs.ts";
 import { makeHeldStreams } from "./held-streams.ts";
+import { makeHostedDrains } from "./hosted-drains.ts";
 import { makeLeaseSweeper } from "./lease-sweeper.ts";
 import { makeNamedRuntimes } from "./named-runtimes.ts";
 import { type Notice, type NoticeHolder, noticesOf } from "./notices.ts";
@@ -104,21 +105,32 @@ function makeParts(options: DispatcherOptions, onStaleRow: (row: StreamRow) => v
   const { time } = engine;
   const { views } = storage;
   const registers = makeRegisters(storage.leases, clock, time.nowMs);
+  const mayServe = (session: Session): boolean | Promise<boolean> =>
+    registers.isTrusted(session) || isAlive(session);
   const assigner = makeAssigner({
     streams,
     observer,
     limits: { batchInputsMax: options.batchInputsMax, batchBytesMax: options.batchBytesMax },
-    mayServe: (session) => registers.isTrusted(session) || isAlive(session),
+    mayServe,
   });
   const named = makeNamedRuntimes({ streams, summarize, clock, time, assigner });
   const pools = makePools({ engine, views, streams, summarize, clock, assigner, onStaleRow });
   const held = makeHeldRuns({ streams, payloads, clock, observer });
+  const drains = makeHostedDrains({
+    streams,
+    views,
+    sessions: () => sessions,
+    assigner,
+    time,
+    mayServe,
+  });
   const sessions = makeSessions({
     registers,
     clock,
     resume: async (session, heldRunIds) => {
       const found = await heldStreams(session.terms.namespace, session.holder);
       await held.resume(session, found, new Set(heldRunIds));
+      await drains.resume(session, found);
     },
     join: (session) => {
       const { target } = session.terms;
@@ -129,6 +141,7 @@ function makeParts(options: DispatcherOptions, onStaleRow: (row: StreamRow) => v
       const { target } = session.terms;
       if (target.kind === "pool") pools.leave(session, target.pool);
       for (const stream of session.held.keys()) held.drop(session, stream);
+      drains.leave(session);
     },
   });
   const heldStreams = makeHeldStreams(engine.views, views, sessions.of);
@@ -158,7 +171,8 @@ function makeParts(options: DispatcherOptions, onStaleRow: (row: StreamRow) => v
     return alive;
   }
 
-  return { registers, assigner, named, pools, held, sessions, acknowledge, detach, isAlive };
+  const serving = { named, pools, held, drains };
+  return { registers, assigner, ...serving, sessions, acknowledge, detach, isAlive };
 }
 
 /** Makes the dispatcher of a process. */
@@ -166,7 +180,7 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
   const { engine, storage, streams, payloads, clock, observer, summarize } = options;
   const { time, membership } = engine;
   const parts = makeParts(options, onStaleRow);
-  const { registers, assigner, named, pools, held, sessions } = parts;
+  const { registers, assigner, named, pools, held, drains, sessions } = parts;
   let loads = 0;
   let stopped = false;
 
@@ -242,6 +256,10 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
       deliver(stream, notice, isDeaf);
     }
     if (after.run && after.run.runId !== before.run?.runId) announceStart(stream, commit);
+    drains.follow(stream, before, after);
+    if (!drains.offer(stream, after) && commit.isOwn && before.drain !== after.drain) {
+      engine.relay.tellRunnable(stream);
+    }
     if (runnableSince !== undefined && !offer(stream, after) && commit.isOwn) {
       const wasKnown = summarize(before).runnableSince !== undefined && before.lease === null;
       if (!wasKnown) engine.relay.tellRunnable(stream);
@@ -254,7 +272,10 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     const isServed = address?.kind === "runtime" && sessions.serves(address.namespace);
     if (!isServed || loads >= LOADS_MAX) return;
     loads += 1;
-    const offered = streams.fresh(stream).then(({ state }) => offer(stream, state));
+    const offered = streams.fresh(stream).then(({ state }) => {
+      drains.offer(stream, state);
+      offer(stream, state);
+    });
     const counted = offered.finally(() => {
       loads -= 1;
     });
@@ -285,16 +306,21 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     if (stopped) return;
     for (const session of sessions.all()) tend(session);
     assigner.background("look for runnable runtimes", pools.lookAll());
+    assigner.background("look for drains that wait", drains.lookAll());
     clock.after(POLL_MS, poll);
   }
 
   async function lapse(holder: string, row: StreamRow): Promise<void> {
-    const { lease } = (await streams.fresh(row.stream)).state;
-    if (!lease || holderKey({ namespace: row.namespace, ...lease }) !== holder) {
+    const { lease, drain } = (await streams.fresh(row.stream)).state;
+    const { namespace } = row;
+    const lost = [lease, drain.host].find(
+      (one) => one && holderKey({ namespace, ...one }) === holder,
+    );
+    if (!lost) {
       onStaleRow(row);
       return;
     }
-    const { executorId, incarnationId } = lease;
+    const { executorId, incarnationId } = lost;
     const command = { type: "lapse_lease" as const, executorId, incarnationId };
     await streams.submit(row.stream, { name: command.type, bytes: 150, command });
   }

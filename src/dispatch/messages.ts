@@ -8,6 +8,7 @@ import type {
   RuntimeId,
   TimeMs,
 } from "../core/shared/ids.ts";
+import type { DrainMode, PeerEndpoint } from "../core/runtime/drain-state.ts";
 import type { Input } from "../core/runtime/input.ts";
 
 /** A run with everything its executor needs. */
@@ -50,6 +51,22 @@ export interface Control {
   readonly control: "interrupt" | "stop" | "retire" | "destroy" | "unregister";
 }
 
+/** What an executor is told about the drain of a runtime. */
+export interface DrainControl {
+  readonly type: "drain_control";
+  readonly runtimeId: RuntimeId;
+  readonly generation: Generation;
+  readonly reason?: string;
+  readonly control:
+    | {
+        readonly type: "spawn_drain";
+        readonly sequence: number;
+        readonly mode: DrainMode;
+        readonly endpoint: PeerEndpoint;
+      }
+    | { readonly type: "abort_drain"; readonly sequence: number };
+}
+
 /** Inputs that could join the run in flight. */
 export interface SteerNotice {
   readonly type: "steer_available";
@@ -71,6 +88,7 @@ export type ExecutorMessage =
   | LeaseGrant
   | { readonly type: "run_assigned"; readonly assignment: Assignment }
   | Control
+  | DrainControl
   | SteerNotice
   | LeaseLoss
   | {

@@ -4,9 +4,10 @@
  * another: each message goes to whoever held the runtime at that point.
  */
 import type { RuntimeEvent } from "../core/runtime/events.ts";
+import type { DrainHost, PeerEndpoint } from "../core/runtime/drain-state.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
 import type { ExecutorId, Generation, IncarnationId, RunId } from "../core/shared/ids.ts";
-import type { Control, ExecutorMessage, LeaseLossReason } from "./messages.ts";
+import type { Control, DrainControl, ExecutorMessage, LeaseLossReason } from "./messages.ts";
 
 /** An incarnation and the lease it has or had. */
 export interface NoticeHolder {
@@ -48,6 +49,9 @@ interface Walk {
   former: NoticeHolder | null;
   /** The run in flight, or the one that was lost in this commit. */
   runId: RunId | undefined;
+  /** Who runs the drain now, and which. */
+  drain: { readonly host: DrainHost | null; readonly mode: RuntimeState["drain"]["mode"] };
+  endpoint: PeerEndpoint | null;
   readonly notices: Notice[];
 }
 
@@ -117,6 +121,59 @@ function noteControl(walk: Walk, event: RuntimeEvent, after: RuntimeState): void
   });
 }
 
+function drainNotice(
+  host: DrainHost,
+  after: RuntimeState,
+  control: DrainControl["control"],
+  reason?: string,
+): Notice {
+  const { runtimeId, generation } = after;
+  const because = reason === undefined ? {} : { reason };
+  return {
+    to: { ...host, generation },
+    message: { type: "drain_control", runtimeId, generation, control, ...because },
+  };
+}
+
+/** Has the executor of the drain run it, or go on with it at another endpoint. */
+function noteSpawn(walk: Walk, sequence: number, after: RuntimeState): void {
+  const { host, mode } = walk.drain;
+  const { endpoint } = walk;
+  if (host === null || mode === null || endpoint === null) return;
+  const control = { type: "spawn_drain", sequence, mode, endpoint } as const;
+  walk.notices.push(drainNotice(host, after, control));
+}
+
+function noteDrain(walk: Walk, event: RuntimeEvent, after: RuntimeState): void {
+  switch (event.type) {
+    case "peer_ingress_updated":
+      walk.endpoint = event.endpoint ?? null;
+      noteSpawn(walk, after.drain.sequence, after);
+      return;
+    case "drain_started":
+      walk.drain = { host: null, mode: event.mode };
+      return;
+    case "drain_spawned": {
+      const { executorId, incarnationId, sequence } = event;
+      walk.drain = { ...walk.drain, host: { executorId, incarnationId } };
+      noteSpawn(walk, sequence, after);
+      return;
+    }
+    case "drain_exited":
+      walk.drain = { ...walk.drain, host: null };
+      return;
+    case "drain_aborted": {
+      const { sequence, reason } = event;
+      const { host } = walk.drain;
+      walk.drain = { ...walk.drain, host: null };
+      if (host === null) return;
+      walk.notices.push(drainNotice(host, after, { type: "abort_drain", sequence }, reason));
+      return;
+    }
+    default:
+  }
+}
+
 /** Whether the executor itself ended the run, so that it needs not be told of it. */
 function endsRunAtWill(event: RuntimeEvent): boolean {
   switch (event.type) {
@@ -143,6 +200,7 @@ function step(
   next: RuntimeEvent | undefined,
   after: RuntimeState,
 ): void {
+  noteDrain(walk, event, after);
   if (event.type === "lease_granted") {
     const { executorId, incarnationId, generation, named } = event;
     if (!walk.holder) walk.runId = undefined;
@@ -179,6 +237,8 @@ export function noticesOf(commit: NoticedCommit): readonly Notice[] {
     holder: before.lease,
     former: null,
     runId: before.run?.runId,
+    drain: before.drain,
+    endpoint: before.peerEndpoint,
     notices: [],
   };
   for (const [index, event] of events.entries()) step(walk, event, events[index + 1], after);

@@ -29,6 +29,7 @@ function session(slots: number, polls = false) {
     slots,
     leaseTtlMs: 30_000,
     polls,
+    capabilities: new Set<string>(),
   };
   return makeSession(terms, 1000);
 }

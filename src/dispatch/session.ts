@@ -27,6 +27,8 @@ export interface SessionTerms {
   readonly leaseTtlMs: number;
   /** True for an executor that polls: runs are assigned only while a poll waits. */
   readonly polls: boolean;
+  /** What it says that it can do. */
+  readonly capabilities: ReadonlySet<string>;
 }
 
 /** A run that the executor holds, with the way to stop listening to its stream. */
@@ -45,6 +47,8 @@ export interface Session {
   readonly holder: string;
   /** Runs by stream: one run per runtime. */
   readonly held: Map<StreamName, HeldRun>;
+  /** Runtimes whose drain it runs, with the way to stop listening to their streams. */
+  readonly drains: Map<StreamName, () => void>;
   /** Runtimes whose run was asked for and not yet committed or refused. */
   readonly asking: Set<StreamName>;
   /** Runtimes that it holds by name and that have work, as far as is known. */
@@ -95,6 +99,7 @@ export function makeSession(terms: SessionTerms, nowMs: number): Session {
     terms,
     holder: holderKey(terms),
     held: new Map(),
+    drains: new Map(),
     asking: new Set(),
     waiting: new Set(),
     returned: new Set(),
@@ -140,8 +145,8 @@ function rememberLoss(session: Session, loss: LeaseLoss): void {
 }
 
 /**
- * Puts a message into the mailbox; a newer count of steering inputs takes the place of an older
- * one. A mailbox that nobody empties ends the session.
+ * Puts a message into the mailbox; a newer count of steering inputs, and a newer word on a drain,
+ * takes the place of an older one. A mailbox that nobody empties ends the session.
  */
 export function tell(session: Session, message: ExecutorMessage): void {
   if (session.closed) return;
@@ -153,6 +158,13 @@ export function tell(session: Session, message: ExecutorMessage): void {
     const { runId } = message;
     session.mailbox = session.mailbox.filter((other) => {
       return other.type !== "steer_available" || other.runId !== runId;
+    });
+  }
+  if (message.type === "drain_control") {
+    const { runtimeId, control } = message;
+    session.mailbox = session.mailbox.filter((other) => {
+      const isOfDrain = other.type === "drain_control" && other.runtimeId === runtimeId;
+      return !isOfDrain || other.control.sequence !== control.sequence;
     });
   }
   session.mailbox.push(message);

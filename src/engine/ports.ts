@@ -3,6 +3,7 @@
  * registers beside it, signals between replicas, a clock and a source of randomness. Two adapters
  * implement the storage (MongoDB, memory); one conformance suite judges both.
  */
+import type { DrainSummary } from "../core/shared/aggregate.ts";
 import type { Revision, StreamName, TimeMs } from "../core/shared/ids.ts";
 
 /** One commit as it is stored; insert-only. */
@@ -158,6 +159,7 @@ export interface StreamRow {
   readonly runnableSince?: TimeMs;
   readonly dueAt?: TimeMs;
   readonly holder?: string;
+  readonly drain?: DrainSummary;
   readonly gone: boolean;
   /** JSON text of the summary's facts. */
   readonly factsText: string;
@@ -178,6 +180,14 @@ export interface StreamQuery {
   readonly limit: number;
 }
 
+/** Which drains to look for. */
+export interface DrainQuery {
+  readonly kind: string;
+  readonly namespace: string;
+  /** Only those that wait for an executor of this pool; all that wait or run when absent. */
+  readonly waitingIn?: string;
+}
+
 /** Rebuilt from journal and records at any time. */
 export interface ViewStore {
   /** Writes rows whose revision is higher than the stored one's. */
@@ -194,8 +204,10 @@ export interface ViewStore {
   ) => Promise<readonly StreamRow[]>;
   /** Rows whose timer is due at `at`, earliest first. */
   readonly due: (at: TimeMs, limit: number) => Promise<readonly StreamRow[]>;
-  /** Rows whose lease this holder has. */
+  /** Rows whose lease this holder has, or whose drain runs at it. */
   readonly heldBy: (holder: string, limit: number) => Promise<readonly StreamRow[]>;
+  /** Rows with a drain, in no order. */
+  readonly drains: (query: DrainQuery, limit: number) => Promise<readonly StreamRow[]>;
 }
 
 /** Liveness of one executor incarnation; `lapsed` is for good. */

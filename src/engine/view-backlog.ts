@@ -48,7 +48,9 @@ function rowOf<State, Command, Event, Reply>(
 ): StreamRow | undefined {
   const fold = entry.fold;
   if (!fold || fold.revision === 0) return undefined;
-  const { pool, runnableSince, dueAt, holder, ...summary } = entry.aggregate.summarize(fold.state);
+  const { pool, runnableSince, dueAt, holder, drain, ...summary } = entry.aggregate.summarize(
+    fold.state,
+  );
   return {
     stream: entry.stream,
     ...entry.address,
@@ -62,6 +64,7 @@ function rowOf<State, Command, Event, Reply>(
     ...(runnableSince === undefined ? {} : { runnableSince }),
     ...(dueAt === undefined ? {} : { dueAt }),
     ...(holder === undefined ? {} : { holder }),
+    ...(drain === undefined ? {} : { drain }),
   };
 }
 

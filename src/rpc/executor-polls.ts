@@ -10,7 +10,12 @@ import {
 import type { RunId } from "../core/shared/ids.ts";
 import { holderKey, isBusy, nextSign, remainingMs, type Session } from "../dispatch/session.ts";
 import { callerOf } from "./caller.ts";
-import { controlToProto, leaseLossToProto, steerNoticeToProto } from "./codec/executor-message.ts";
+import {
+  controlToProto,
+  drainControlToProto,
+  leaseLossToProto,
+  steerNoticeToProto,
+} from "./codec/executor-message.ts";
 import { finish, makeFieldCheck, violate } from "./codec/field-check.ts";
 import { runAssignmentToProto } from "./codec/run-assignment.ts";
 import { durationFromProto, durationToProto } from "./codec/time.ts";
@@ -49,7 +54,9 @@ function takeMail(session: Session, runIds: readonly RunId[], nowMs: number): Po
   const rest = [];
   for (const message of session.mailbox) {
     if (message.type === "control") response.controls.push(controlToProto(message));
-    else if (message.type === "lease_lost") response.lost.push(leaseLossToProto(message));
+    else if (message.type === "drain_control") {
+      response.controls.push(drainControlToProto(message));
+    } else if (message.type === "lease_lost") response.lost.push(leaseLossToProto(message));
     else if (message.type === "steer_available") {
       response.steerAvailable.push(steerNoticeToProto(message));
     } else if (message.type === "run_assigned") {

@@ -85,6 +85,11 @@ export function requestedTermsOf(
     slots: Math.max(1, slots),
     leaseTtlMs: checkTtl(check, request.leaseTtl),
     polls,
+    capabilities: new Set(
+      capabilities
+        .slice(0, CAPABILITIES_MAX)
+        .map((name, index) => checkId(check, name, `capabilities[${index}]`)),
+    ),
   };
   const heldRunIds = checkRunIds(check, request.heldRunIds);
   finish(check);

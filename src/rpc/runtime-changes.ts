@@ -53,6 +53,7 @@ const RESERVED_FAMILIES: ReadonlySet<string> = new Set([
   "runtime",
   "topology",
   "executor",
+  "drain",
 ]);
 
 function envelopeOf(

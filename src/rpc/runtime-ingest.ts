@@ -1,7 +1,6 @@
 /** Ingest, IngestBatch, IngestStream, IngestAndAwait and AwaitInput. */
 import { create } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { ServiceImpl } from "@connectrpc/connect";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import {
   AwaitInputResponseSchema,
@@ -30,7 +29,6 @@ import {
 } from "./codec/field-check.ts";
 import { ingestErrorOf } from "./codec/ingest-outcome.ts";
 import { requestHash } from "./codec/request-hash.ts";
-import { durationFromProto } from "./codec/time.ts";
 import { wireRefusalOf } from "./errors.ts";
 import {
   admittedInputId,
@@ -44,31 +42,12 @@ import { ingestStream } from "./ingest-stream.ts";
 import { checkRuntime, checkTarget, freshHistory, runtimeNotRegistered } from "./runtime-calls.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
 import { findInput, readCompletion } from "./stored-inputs.ts";
-
-/** An answer is sent this long before the caller's own deadline, so that it arrives. */
-const DEADLINE_MARGIN_MS = 100;
+import { waitMs } from "./wait-time.ts";
 
 type IngestService = Pick<
   ServiceImpl<typeof RuntimeControlPlaneService>,
   "ingest" | "ingestBatch" | "ingestStream" | "ingestAndAwait" | "awaitInput"
 >;
-
-/** How long a call may wait, by its field, the server's limit and its own deadline. */
-function waitMs(
-  check: FieldCheck,
-  timeout: Duration | undefined,
-  shortestMs: number,
-  longestMs: number,
-  context: HandlerContext,
-): number {
-  const asked = timeout === undefined ? longestMs : durationFromProto(timeout);
-  if (asked === undefined || asked < shortestMs || asked > longestMs) {
-    violate(check, "timeout", `must be from ${shortestMs} to ${longestMs} ms`);
-  }
-  const leftMs = context.timeoutMs();
-  const wanted = asked ?? 0;
-  return leftMs === undefined ? wanted : Math.min(wanted, leftMs - DEADLINE_MARGIN_MS);
-}
 
 function termsOf(
   check: FieldCheck,

@@ -31,7 +31,7 @@ export interface RpcLimits {
 /** What the runtime service works with. */
 export interface RuntimeServiceOptions {
   readonly streams: RuntimeStreams;
-  readonly views: Pick<ViewStore, "list">;
+  readonly views: Pick<ViewStore, "drains" | "list">;
   /** Writes this replica's view rows; rejects when the database does not take them. */
   readonly flushViews: () => Promise<void>;
   /** The other replicas, whose rows may lag behind. */

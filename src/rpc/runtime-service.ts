@@ -4,6 +4,7 @@ import type { RuntimeControlPlaneService } from "../../gen/keelson/runtime/v1/se
 import { makeRuntimeActions } from "./runtime-actions.ts";
 import { makeRuntimeCancel } from "./runtime-cancel.ts";
 import { makeRuntimeChanges } from "./runtime-changes.ts";
+import { makeRuntimeDrains } from "./runtime-drains.ts";
 import { makeRuntimeIngest } from "./runtime-ingest.ts";
 import { makeRuntimeInputReads } from "./runtime-input-reads.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
@@ -19,6 +20,7 @@ export function makeRuntimeService(
     ...makeRuntimeChanges(options),
     ...makeRuntimeActions(options),
     ...makeRuntimeCancel(options),
+    ...makeRuntimeDrains(options),
     ...makeRuntimeReads(options),
     ...makeRuntimeInputReads(options),
     ...makeRuntimeWatch(options),

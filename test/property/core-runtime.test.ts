@@ -178,6 +178,42 @@ test("R4: each accepted input ends at most once, and its waiters are told in tha
   );
 });
 
+test("P1 to P3: a drain is named once, spawned once, and told to end before another begins", () => {
+  fc.assert(
+    fc.property(life, (steps) => {
+      const story = new Story();
+      live(story, steps);
+      const started: number[] = [];
+      const spawned: number[] = [];
+      replay(story.commits, (before, event, after) => {
+        if (event.type === "drain_started") started.push(event.sequence);
+        if (event.type === "drain_spawned") spawned.push(event.sequence);
+        const isOver = after.drain.sequence > before.drain.sequence && before.drain.host !== null;
+        expect(isOver).toBe(false);
+      });
+      expect(started).toEqual(started.map((_, index) => index + 1));
+      expect(new Set(spawned).size).toBe(spawned.length);
+    }),
+    RUNS,
+  );
+});
+
+test("an ingress update answers true exactly when its commit started a drain", () => {
+  fc.assert(
+    fc.property(life, (steps) => {
+      const story = new Story();
+      const walk = startWalk(story);
+      for (const step of steps) {
+        const { sequence } = story.state.drain;
+        const reply = take(walk, step)?.reply;
+        if (reply === undefined || isRefusal(reply) || reply.type !== "ingress_updated") continue;
+        expect(reply.spawned).toBe(story.state.drain.sequence > sequence);
+      }
+    }),
+    RUNS,
+  );
+});
+
 test("a checkpoint at any point changes nothing that follows", () => {
   fc.assert(
     fc.property(life, fc.nat(7), (steps, rhythm) => {

@@ -105,6 +105,23 @@ const runStep = fc.record({
   inputsMax: fc.constantFrom(1, 2, 1_000),
 });
 
+const drainStep = fc.record({
+  kind: fc.constantFrom(
+    "ingress" as const,
+    "ingress" as const,
+    "no_ingress" as const,
+    "host_drain" as const,
+    "host_drain" as const,
+    "drain_exited" as const,
+    "abort_drain" as const,
+  ),
+  executor: fc.constantFrom(...EXECUTORS),
+  keepAlive: fc.boolean(),
+  exit: fc.constantFrom(...(["dismissed", "failed", "aborted", "session_shutdown"] as const)),
+  /** Mostly the present drain, sometimes one of the past. */
+  isStale: fc.integer({ min: 0, max: 7 }).map((number) => number === 0),
+});
+
 const otherStep = fc.oneof(
   {
     weight: 40,
@@ -124,6 +141,7 @@ export type Step =
   | (typeof silentStep extends fc.Arbitrary<infer Value> ? Value : never)
   | (typeof lifecycleStep extends fc.Arbitrary<infer Value> ? Value : never)
   | (typeof runStep extends fc.Arbitrary<infer Value> ? Value : never)
+  | (typeof drainStep extends fc.Arbitrary<infer Value> ? Value : never)
   | (typeof otherStep extends fc.Arbitrary<infer Value> ? Value : never);
 
 /** A life: a few dozen steps, most of them about inputs and runs. */
@@ -134,6 +152,7 @@ export const life: fc.Arbitrary<Step[]> = fc.array(
     { weight: 2, arbitrary: lifecycleStep },
     { weight: 1, arbitrary: cancelStep },
     { weight: 1, arbitrary: silentStep },
+    { weight: 2, arbitrary: drainStep },
     { weight: 3, arbitrary: otherStep },
   ),
   { minLength: 1, maxLength: 90, size: "max" },
@@ -245,6 +264,28 @@ function runCommand(walk: Walk, step: RunStep): RuntimeCommand | undefined {
   }
 }
 
+const ENDPOINT = { address: "inproc://runtime-1", peerName: "runtime-1", peerId: "peer-1" };
+
+type DrainStep = Extract<Step, { readonly exit: unknown }>;
+
+function drainCommand(walk: Walk, step: DrainStep): RuntimeCommand {
+  switch (step.kind) {
+    case "ingress":
+      return { type: "update_peer_ingress", keepAlive: step.keepAlive, endpoint: ENDPOINT };
+    case "no_ingress":
+      return { type: "update_peer_ingress", keepAlive: step.keepAlive, endpoint: null };
+    case "host_drain":
+      return { type: "host_drain", ...executor(step.executor) };
+    case "drain_exited": {
+      const present = walk.story.state.drain.sequence;
+      const sequence = step.isStale ? Math.max(0, present - 1) : present;
+      return { type: "notify_drain_exited", reason: step.exit, sequence };
+    }
+    case "abort_drain":
+      return { type: "abort_drain" };
+  }
+}
+
 function commandOf(walk: Walk, step: Step): RuntimeCommand | undefined {
   switch (step.kind) {
     case "ingest":
@@ -276,6 +317,12 @@ function commandOf(walk: Walk, step: Step): RuntimeCommand | undefined {
       return { type: step.kind };
     case "interrupt":
       return { type: "interrupt_run" };
+    case "ingress":
+    case "no_ingress":
+    case "host_drain":
+    case "drain_exited":
+    case "abort_drain":
+      return drainCommand(walk, step);
     default:
       return runCommand(walk, step);
   }

@@ -37,6 +37,7 @@ const indexOfLabel: Readonly<Record<string, string>> = {
   "replicas.remove": "_id_",
   "schema.read": "_id_",
   "schema.record": "_id_",
+  "views.drains": "kind_1_namespace_1_drain_1_pool_1",
   "views.due": "dueAt_1",
   "views.get": "_id_",
   "views.heldBy": "holder_1",

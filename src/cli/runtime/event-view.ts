@@ -3,6 +3,9 @@ import { toJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import {
   AbandonReason,
+  type DrainEvent,
+  DrainExitReason,
+  DrainPhase,
   ExecutorChange,
   type ExecutorEvent,
   InputKind,
@@ -88,6 +91,15 @@ function executorText(event: ExecutorEvent): string {
   return parts.join(", ");
 }
 
+function drainText(event: DrainEvent): string {
+  const { drainSequence, phase, executorId, exitReason, reason } = event;
+  const parts = [`drain ${drainSequence} ${enumWord(DrainPhase, phase)}`];
+  if (executorId !== "") parts.push(`at ${printable(executorId)}`);
+  if (exitReason !== undefined) parts.push(enumWord(DrainExitReason, exitReason));
+  if (reason !== "") parts.push(short(reason));
+  return parts.join(", ");
+}
+
 /** What an event says beside its code. */
 function eventText({ event }: RuntimeEventEnvelope): string {
   switch (event.case) {
@@ -105,6 +117,8 @@ function eventText({ event }: RuntimeEventEnvelope): string {
     }
     case "executor":
       return executorText(event.value);
+    case "drain":
+      return drainText(event.value);
     case "publishedEvent": {
       const { payload } = event.value;
       return payload === undefined ? "" : short(JSON.stringify(toJson(ValueSchema, payload)));

@@ -1,7 +1,11 @@
 /** A runtime as people read it: a row of a table, and all there is to know. */
 import {
   type CurrentRun,
+  DrainExitReason,
+  DrainMode,
+  DrainPhase,
   ExecutorPresence,
+  type PeerIngress,
   type Runtime,
   RuntimeState,
 } from "../../../gen/keelson/runtime/v1/messages_pb.ts";
@@ -86,6 +90,21 @@ function runText(run: CurrentRun): string {
   return `${run.runId} (${notes.join(", ")})`;
 }
 
+/** The ingress of a runtime and its drain in one line. */
+export function ingressText(ingress: PeerIngress): string {
+  const { endpoint, phase, mode, drainSequence, executorId, lastExit } = ingress;
+  const notes = [
+    ...(mode === undefined || drainSequence === 0n
+      ? []
+      : [`number ${drainSequence}, ${enumWord(DrainMode, mode)}`]),
+    ...(executorId === "" ? [] : [`at ${printable(executorId)}`]),
+    ...(lastExit === undefined ? [] : [`last exit ${enumWord(DrainExitReason, lastExit)}`]),
+  ];
+  const address = endpoint === undefined ? "none" : printable(endpoint.address);
+  const drain = `drain ${enumWord(DrainPhase, phase)}`;
+  return `ingress ${address}; ${[drain, ...notes].join(", ")}`;
+}
+
 function spanText(span: Duration | undefined): string | undefined {
   const spanMs = span === undefined ? undefined : durationFromProto(span);
   return spanMs === undefined ? undefined : formatSpan(spanMs);
@@ -136,6 +155,7 @@ export function runtimeFacts(runtime: Runtime): readonly Fact[] {
     ["silent intents", runtime.silentIntents.map(printable).join(", ")],
     ["intake", runtime.intakeOpen ? "open" : "closed"],
     ["runnable", runnable],
+    ["peers", runtime.peerIngress === undefined ? undefined : ingressText(runtime.peerIngress)],
     ...configFacts(runtime),
     ["created", formatTimeAndAge(runtime.createdAt)],
     ["updated", formatTimeAndAge(runtime.updatedAt)],

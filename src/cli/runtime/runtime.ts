@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { makeAwaitCommand } from "./await.ts";
 import { makeCancelInputsCommand } from "./cancel-inputs.ts";
+import { makeDrainCommand } from "./drain.ts";
 import { makeEnsureCommand } from "./ensure.ts";
 import { makeGetCommand } from "./get.ts";
 import { makeIngestCommand } from "./ingest.ts";
@@ -34,6 +35,7 @@ export function makeRuntimeCommand(): Command {
     makeSetSilentIntentsCommand(),
     ...LIFECYCLE_ACTIONS.map(makeLifecycleCommand),
     makeInterruptCommand(),
+    makeDrainCommand(),
     makeReceiptsCommand(),
     makeVerifyCommand(),
   ];

@@ -103,6 +103,9 @@ export function makeIncarnation(options: IncarnationOptions): Incarnation {
         return;
       case "retire":
       case "closeStream":
+      // Never sent: this executor does not say that it can drain.
+      case "spawnDrain":
+      case "abortDrain":
       case undefined:
         return;
     }

@@ -140,6 +140,16 @@ export function answer(
     case "release_lease":
     case "lapse_lease":
       return { type: "released", released: true };
+    case "update_peer_ingress":
+      return {
+        type: "ingress_updated",
+        spawned: events.some((event) => event.type === "drain_started"),
+      };
+    case "notify_drain_exited":
+    case "abort_drain":
+      return { type: "drain_ended", ended: true };
+    case "host_drain":
+      return { type: "drain_hosted", hosted: true };
     case "tick":
       return { type: "ticked", at: at.at };
   }

@@ -40,6 +40,8 @@ export function stateToJson(state: RuntimeState): Json {
     lease: state.lease,
     lastExecutor: state.lastExecutor,
     run: state.run,
+    peerEndpoint: state.peerEndpoint,
+    drain: state.drain,
     endedRuns: state.endedRuns,
     wake: state.wake,
     wakeAt: state.wakeAt,

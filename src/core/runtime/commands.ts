@@ -13,6 +13,7 @@ import type {
   RuntimeId,
   TimeMs,
 } from "../shared/ids.ts";
+import type { DrainExitReason, PeerEndpoint } from "./drain-state.ts";
 import type { Input, RunOutcome } from "./input.ts";
 import type { InputTarget } from "./input-target.ts";
 import type { OrdinalRange } from "./ordinal-ranges.ts";
@@ -150,6 +151,25 @@ export type RuntimeCommand =
       readonly incarnationId: IncarnationId;
     }
   | {
+      readonly type: "update_peer_ingress";
+      readonly keepAlive: boolean;
+      /** Null takes the ingress away. */
+      readonly endpoint: PeerEndpoint | null;
+    }
+  | {
+      readonly type: "notify_drain_exited";
+      readonly reason: DrainExitReason;
+      /** The drain that is meant; 0 means the present one. */
+      readonly sequence: number;
+    }
+  | { readonly type: "abort_drain"; readonly reason?: string }
+  | {
+      /** An executor that can drain takes the drain that waits for one. */
+      readonly type: "host_drain";
+      readonly executorId: ExecutorId;
+      readonly incarnationId: IncarnationId;
+    }
+  | {
       /** A timer fired: takes back a run that nobody acknowledged. */
       readonly type: "tick";
       readonly acknowledgeTimeoutMs: number;
@@ -246,4 +266,7 @@ export type RuntimeReply =
     }
   | { readonly type: "run_ended"; readonly runId: RunId; readonly next?: StartedRun }
   | { readonly type: "released"; readonly released: boolean }
+  | { readonly type: "ingress_updated"; readonly spawned: boolean }
+  | { readonly type: "drain_ended"; readonly ended: boolean }
+  | { readonly type: "drain_hosted"; readonly hosted: boolean }
   | { readonly type: "ticked"; readonly at: TimeMs };

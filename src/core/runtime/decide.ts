@@ -4,6 +4,13 @@ import { refusalOf } from "../shared/refusal.ts";
 import { decideIngest, ingestLookups } from "./admission.ts";
 import { cancelLookups, decideCancelInputs } from "./cancel-inputs.ts";
 import type { RuntimeCommand, RuntimeReply } from "./commands.ts";
+import {
+  decideAbortDrain,
+  decideDrainExited,
+  decideHostDrain,
+  decideUpdatePeerIngress,
+  withDrain,
+} from "./drain.ts";
 import type { RuntimeEvent } from "./events.ts";
 import { decideGrantLease, decideLapseLease, decideReleaseLease } from "./lease.ts";
 import { decideInterruptRun, decideLifecycle } from "./lifecycle.ts";
@@ -23,7 +30,7 @@ import type { RuntimeState } from "./state.ts";
 import { verdictOf } from "./table.ts";
 
 /** Families of event codes that only the runtime itself emits. */
-const RESERVED_CODES = ["input.", "run.", "runtime.", "topology.", "executor."] as const;
+const RESERVED_CODES = ["input.", "run.", "runtime.", "topology.", "executor.", "drain."] as const;
 
 function decidePublish(
   state: RuntimeState,
@@ -51,10 +58,7 @@ function decidePublish(
   return { kind: "commit", events: [event] };
 }
 
-/**
- * Decides a command: events, an answer, a repetition or a refusal; a refusal changes nothing (R7).
- */
-export function decide(
+function decideCommand(
   state: RuntimeState,
   command: RuntimeCommand,
   context: DecideContext,
@@ -100,9 +104,28 @@ export function decide(
       return decideReleaseLease(state, command, context);
     case "lapse_lease":
       return decideLapseLease(state, command, context);
+    case "update_peer_ingress":
+      return decideUpdatePeerIngress(state, command);
+    case "notify_drain_exited":
+      return decideDrainExited(state, command, context);
+    case "abort_drain":
+      return decideAbortDrain(state, command, context);
+    case "host_drain":
+      return decideHostDrain(state, command, context);
     case "tick":
       return decideTick(state, command, context);
   }
+}
+
+/**
+ * Decides a command: events, an answer, a repetition or a refusal; a refusal changes nothing (R7).
+ */
+export function decide(
+  state: RuntimeState,
+  command: RuntimeCommand,
+  context: DecideContext,
+): Decision<RuntimeEvent, RuntimeReply> {
+  return withDrain(state, decideCommand(state, command, context), context);
 }
 
 /** Records that must be looked up for a command because the state may have forgotten them. */

@@ -11,6 +11,7 @@ import type {
   TimeMs,
 } from "../shared/ids.ts";
 import type { Json } from "../shared/json.ts";
+import type { DrainExitReason, DrainMode, DrainPhase } from "./drain-state.ts";
 import type { InputKind } from "./input.ts";
 import type { AbandonReason, InputStateName, Lane, Receipt, RuntimeStateName } from "./state.ts";
 
@@ -79,6 +80,9 @@ export type ExecutorChange =
   | "lease_fenced"
   | "interrupt_requested";
 
+/** What happened about the peer ingress of a runtime and its drain. */
+export type DrainChange = "ingress_updated" | "started" | "spawned" | "exited" | "aborted";
+
 /** What happened, by category. */
 export type EnvelopeEvent =
   | {
@@ -107,6 +111,21 @@ export type EnvelopeEvent =
       /** Generation after the event. */
       readonly generation: Generation;
       readonly runId?: RunId;
+      readonly reason?: string;
+    }
+  | {
+      readonly category: "drain";
+      readonly change: DrainChange;
+      /** The drain that it is about; 0 while there never was one. */
+      readonly sequence: number;
+      /** Phase after the event. */
+      readonly phase: DrainPhase;
+      readonly mode?: DrainMode;
+      /** Where it is spawned, or ran until it ended. */
+      readonly executorId?: ExecutorId;
+      readonly incarnationId?: IncarnationId;
+      /** Of an exit. */
+      readonly exitReason?: DrainExitReason;
       readonly reason?: string;
     }
   | { readonly category: "published"; readonly payload: Json };

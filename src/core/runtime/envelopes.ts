@@ -5,6 +5,7 @@
 import type { EventPosition } from "../shared/aggregate.ts";
 import type { InputId, Revision, TimeMs } from "../shared/ids.ts";
 import type {
+  DrainChange,
   EnvelopeEvent,
   ExecutorChange,
   InputChange,
@@ -65,6 +66,35 @@ function executor(
     generation: after.generation,
     ...(runId === undefined ? {} : { runId }),
     ...(reason === undefined ? {} : { reason }),
+  };
+}
+
+const DRAIN_CHANGES = {
+  peer_ingress_updated: "ingress_updated",
+  drain_started: "started",
+  drain_spawned: "spawned",
+  drain_exited: "exited",
+  drain_aborted: "aborted",
+} as const satisfies Record<string, DrainChange>;
+
+function drain(
+  before: RuntimeState,
+  event: EventOf<keyof typeof DRAIN_CHANGES>,
+  after: RuntimeState,
+): EnvelopeEvent {
+  const { sequence, phase, mode } = after.drain;
+  const host = after.drain.host ?? before.drain.host;
+  return {
+    category: "drain",
+    change: DRAIN_CHANGES[event.type],
+    sequence,
+    phase,
+    ...(mode === null ? {} : { mode }),
+    ...host,
+    ...(event.type === "drain_exited" ? { exitReason: event.reason } : {}),
+    ...(event.type === "drain_aborted" && event.reason !== undefined
+      ? { reason: event.reason }
+      : {}),
   };
 }
 
@@ -206,6 +236,12 @@ function expanded(
       return [executor(before, after, event.type)];
     case "run_interrupted":
       return [executor(before, after, "interrupt_requested", event)];
+    case "peer_ingress_updated":
+    case "drain_started":
+    case "drain_spawned":
+    case "drain_exited":
+    case "drain_aborted":
+      return [drain(before, event, after)];
     case "event_published":
       return [{ category: "published", payload: event.payload }];
     default:
@@ -225,6 +261,8 @@ function codeOf(envelope: EnvelopeEvent, event: RuntimeEvent): string {
       return `topology.${envelope.change}`;
     case "executor":
       return `executor.${envelope.change}`;
+    case "drain":
+      return `drain.${envelope.change}`;
     case "published":
       return event.type === "event_published" ? event.eventCode : "";
   }

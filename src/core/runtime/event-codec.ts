@@ -33,6 +33,11 @@ const KNOWN = {
   queue_abandoned: true,
   inputs_cancelled: true,
   silent_intents_set: true,
+  peer_ingress_updated: true,
+  drain_started: true,
+  drain_spawned: true,
+  drain_exited: true,
+  drain_aborted: true,
   event_published: true,
 } as const satisfies Record<RuntimeEventType, true>;
 

@@ -16,6 +16,7 @@ import type {
 import type { CancelAnswer } from "./commands.ts";
 import type { Input, RunOutcome } from "./input.ts";
 import type { OrdinalRange } from "./ordinal-ranges.ts";
+import type { DrainExitReason, DrainMode, PeerEndpoint } from "./drain-state.ts";
 import type { AbandonReason, RuntimeConfig } from "./state.ts";
 
 /** Everything that can happen to a runtime. */
@@ -187,6 +188,44 @@ export type RuntimeEvent =
       readonly type: "silent_intents_set";
       /** Unique and in order. */
       readonly intents: readonly string[];
+    }
+  | {
+      /** Who reaches the runtime and whether it is kept reachable; no endpoint: no ingress. */
+      readonly type: "peer_ingress_updated";
+      readonly keepAlive: boolean;
+      readonly endpoint?: PeerEndpoint;
+    }
+  | {
+      /** A drain is wanted from now on; it waits for an executor. */
+      readonly type: "drain_started";
+      /** Counts the drains of the runtime, from 1. */
+      readonly sequence: number;
+      readonly mode: DrainMode;
+    }
+  | {
+      /** An executor is to run the drain. */
+      readonly type: "drain_spawned";
+      readonly sequence: number;
+      readonly executorId: ExecutorId;
+      readonly incarnationId: IncarnationId;
+    }
+  | {
+      /** The drain ended by itself, or with its executor. */
+      readonly type: "drain_exited";
+      readonly sequence: number;
+      readonly reason: DrainExitReason;
+      /** True when it is tried again as the same mode, by whichever executor is there. */
+      readonly isRespawnable: boolean;
+      /** Failures in a row. */
+      readonly failures: number;
+      /** No executor gets the next drain before this time. */
+      readonly notBefore: TimeMs;
+    }
+  | {
+      /** The executor is to end the drain, because it is not wanted or an operator said so. */
+      readonly type: "drain_aborted";
+      readonly sequence: number;
+      readonly reason?: string;
     }
   | {
       /** An envelope of a client; the fold ignores it. */

@@ -11,6 +11,7 @@ import {
   foldQueueAbandoned,
   foldSupersession,
 } from "./evolve-inputs.ts";
+import { foldDrain, foldPeerIngress } from "./evolve-drain.ts";
 import {
   foldAcknowledged,
   foldBoundary,
@@ -121,7 +122,7 @@ function fold(state: RuntimeState, event: RuntimeEvent, position: EventPosition)
     case "runtime_configured":
       return { ...state, config: event.config };
     case "runtime_unregistered":
-      return { ...state, registration: "unregistered" };
+      return { ...state, registration: "unregistered", peerEndpoint: null };
     case "input_admitted":
       return foldAdmission(state, event, position);
     case "input_superseded":
@@ -154,6 +155,13 @@ function fold(state: RuntimeState, event: RuntimeEvent, position: EventPosition)
       return foldPhase(state, event, position);
     case "silent_intents_set":
       return { ...state, silentIntents: event.intents };
+    case "peer_ingress_updated":
+      return foldPeerIngress(state, event);
+    case "drain_started":
+    case "drain_spawned":
+    case "drain_exited":
+    case "drain_aborted":
+      return foldDrain(state, event, position);
     case "event_published":
       return state;
   }

@@ -7,6 +7,7 @@ import type { Json, JsonObject } from "../shared/json.ts";
 import { runtimeAggregate } from "./aggregate.ts";
 import { RUNTIME_EVENT_TYPES } from "./event-codec.ts";
 import cancelledInputs from "./golden/cancelled-inputs-1.json" with { type: "json" };
+import drains from "./golden/drain-2.json" with { type: "json" };
 import everyEvent from "./golden/every-event-1.json" with { type: "json" };
 import silentIntents from "./golden/silent-intents-1.json" with { type: "json" };
 import type { RuntimeState } from "./state.ts";
@@ -20,7 +21,9 @@ interface GoldenCommit {
 const EVERY_EVENT = everyEvent as unknown as readonly GoldenCommit[];
 const CANCELLED_INPUTS = cancelledInputs as unknown as readonly GoldenCommit[];
 const SILENT_INTENTS = silentIntents as unknown as readonly GoldenCommit[];
-const CORPUS = [EVERY_EVENT, CANCELLED_INPUTS, SILENT_INTENTS];
+const DRAINS = drains as unknown as readonly GoldenCommit[];
+/** All files of the corpus. */
+const CORPUS = [EVERY_EVENT, CANCELLED_INPUTS, SILENT_INTENTS, DRAINS];
 
 function fold(commits: readonly GoldenCommit[]): RuntimeState {
   let state = runtimeAggregate.initial;
@@ -90,6 +93,33 @@ test("a history of every event folds into the state that it always folded into",
     counts: { accepted: 10, consumed: 4, superseded: 1, coalesced: 1, abandoned: 4, queued: 0 },
     config: { pool: "gpu", attemptLimit: 2, keepAlive: true, labels: { team: "search" } },
   });
+});
+
+test("a history of drains folds into the state that it always folded into", () => {
+  const drainAfter = (revisions: number) => fold(DRAINS.slice(0, revisions)).drain;
+  expect(drainAfter(4)).toEqual({
+    phase: "exited_respawnable",
+    mode: "persistent_host",
+    sequence: 1,
+    host: null,
+    since: 1_760_000_003_000,
+    notBefore: 1_760_000_004_000,
+    failures: 1,
+    lastExit: "failed",
+  });
+  expect(drainAfter(5)).toMatchObject({
+    phase: "running",
+    sequence: 2,
+    host: { executorId: "worker-b", incarnationId: "life-2" },
+  });
+  const state = fold(DRAINS);
+  expect(state.config.keepAlive).toBe(true);
+  expect(state.peerEndpoint).toEqual({
+    address: "inproc://agent-1",
+    peerName: "agent-1",
+    peerId: "p-1",
+  });
+  expect(state.drain).toMatchObject({ phase: "stopped", sequence: 3, lastExit: "aborted" });
 });
 
 test("half of a history folds too: in the middle of a run with a steer input", () => {

@@ -1,6 +1,7 @@
 /** The state of a runtime that nobody ensured yet: nothing but empty maps. */
 import { epochIdOf, runtimeIdOf } from "../shared/ids.ts";
 import { emptyOrderedMap } from "../shared/ordered-map.ts";
+import { NO_DRAIN } from "./drain-state.ts";
 import type { RuntimeConfig, RuntimeState } from "./state.ts";
 
 const NO_CONFIG: RuntimeConfig = {
@@ -28,6 +29,8 @@ export const INITIAL_RUNTIME_STATE: RuntimeState = {
   lease: null,
   lastExecutor: null,
   run: null,
+  peerEndpoint: null,
+  drain: NO_DRAIN,
   endedRuns: [],
   wake: false,
   wakeAt: 0,

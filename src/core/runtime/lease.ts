@@ -5,6 +5,8 @@
 import type { DecideContext, Decision } from "../shared/aggregate.ts";
 import type { ExecutorId, IncarnationId } from "../shared/ids.ts";
 import type { RuntimeCommand, RuntimeReply } from "./commands.ts";
+import type { DrainExitReason } from "./drain-state.ts";
+import { emitDrainExit, hostsDrain } from "./drain.ts";
 import { type Draft, openDraft } from "./draft.ts";
 import type { RuntimeEvent } from "./events.ts";
 import { leaseHeld, notRegistered, refused, refusedByTable } from "./refusals.ts";
@@ -65,6 +67,19 @@ export function emitPooledRelease(draft: Draft): void {
   draft.emit({ type: "lease_released", generation: lease.generation });
 }
 
+/** An incarnation that holds no lease goes; it may run the drain of a runtime that is idle. */
+function decideHostGone(
+  state: RuntimeState,
+  holder: Holder,
+  reason: DrainExitReason,
+  context: DecideContext,
+): RuntimeDecision {
+  if (!hostsDrain(state, holder)) return NOT_HELD;
+  const draft = openDraft(state, context);
+  emitDrainExit(draft, reason, context);
+  return draft.commit();
+}
+
 /** Decides a detach: the run goes back uncounted, then the lease. */
 export function decideReleaseLease(
   state: RuntimeState,
@@ -72,10 +87,13 @@ export function decideReleaseLease(
   context: DecideContext,
 ): RuntimeDecision {
   const { lease } = state;
-  if (lease === null || !holdsLease(state, command)) return NOT_HELD;
+  if (lease === null || !holdsLease(state, command)) {
+    return decideHostGone(state, command, "session_shutdown", context);
+  }
   const draft = openDraft(state, context);
   emitRunReturned(draft, "released", "");
   draft.emit({ type: "lease_released", generation: lease.generation });
+  if (hostsDrain(state, command)) emitDrainExit(draft, "session_shutdown", context);
   return draft.commit();
 }
 
@@ -86,7 +104,9 @@ export function decideLapseLease(
   context: DecideContext,
 ): RuntimeDecision {
   const { lease, run } = state;
-  if (lease === null || !holdsLease(state, command)) return NOT_HELD;
+  if (lease === null || !holdsLease(state, command)) {
+    return decideHostGone(state, command, "failed", context);
+  }
   const draft = openDraft(state, context);
   if (run?.acknowledged === true) {
     emitRunLost(draft, context, { cause: "lease", error: "the executor's lease lapsed" });
@@ -94,6 +114,7 @@ export function decideLapseLease(
     emitRunReturned(draft, "taken_back", "");
   }
   draft.emit({ type: "lease_lapsed", generation: lease.generation });
+  if (hostsDrain(state, command)) emitDrainExit(draft, "failed", context);
   return draft.commit();
 }
 

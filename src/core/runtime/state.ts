@@ -27,6 +27,7 @@ import type {
   RuntimeId,
   TimeMs,
 } from "../shared/ids.ts";
+import type { Drain, PeerEndpoint } from "./drain-state.ts";
 import type { Durability, InputKind } from "./input.ts";
 
 /** Observable state; `idle`, `attached` and `running` are derived from lease and run. */
@@ -242,6 +243,9 @@ export interface RuntimeState {
     readonly incarnationId: IncarnationId;
   } | null;
   readonly run: Run | null;
+  /** Where peers reach the runtime; null while nobody said so. */
+  readonly peerEndpoint: PeerEndpoint | null;
+  readonly drain: Drain;
   /** The last ended runs, newest first, at most eight. */
   readonly endedRuns: readonly EndedRun[];
   /** Durable flag that the runtime should run. */

@@ -2,9 +2,10 @@
  * What the views, the dispatcher and the timers go by. A runtime whose lease is named is for its
  * holder alone; the summary says who that is, and since when there is work.
  */
-import type { StreamSummary } from "../shared/aggregate.ts";
+import type { DrainSummary, StreamSummary } from "../shared/aggregate.ts";
 import type { JsonObject } from "../shared/json.ts";
 import { runnableSince } from "./batch.ts";
+import { isDrainWaiting } from "./drain.ts";
 import { liveCount } from "./lanes.ts";
 import type { Lease, RuntimeState } from "./state.ts";
 import { stateNameOf } from "./table.ts";
@@ -49,8 +50,16 @@ function factsOf(state: RuntimeState): JsonObject {
             contributors: run.contributors.length,
             interruptRequested: run.interruptRequested,
           },
+    peerEndpoint: state.peerEndpoint === null ? null : { ...state.peerEndpoint },
+    drain: { ...state.drain, host: state.drain.host === null ? null : { ...state.drain.host } },
     executor: lastExecutor === null ? null : { ...lastExecutor, attached: lease !== null },
   };
+}
+
+function drainOf(state: RuntimeState): DrainSummary | undefined {
+  const { host } = state.drain;
+  if (host !== null) return { state: "hosted", host: holderName(host) };
+  return isDrainWaiting(state) ? { state: "waiting" } : undefined;
 }
 
 /** The summary of a runtime. */
@@ -58,6 +67,7 @@ export function summarize(state: RuntimeState): StreamSummary {
   const { registration, phase, run, lease, config } = state;
   const since = runnableSince(state);
   const isServed = registration === "registered" && (phase === "open" || phase === "retired");
+  const drain = drainOf(state);
   const isUnacknowledged = run !== null && !run.acknowledged;
   return {
     state: registration === "unregistered" ? "unregistered" : stateNameOf(state),
@@ -66,6 +76,7 @@ export function summarize(state: RuntimeState): StreamSummary {
     ...(since === undefined ? {} : { runnableSince: since }),
     ...(isUnacknowledged ? { dueAt: run.startedAt + ACKNOWLEDGE_TIMEOUT_MS } : {}),
     ...(lease === null ? {} : { holder: holderName(lease) }),
+    ...(drain === undefined ? {} : { drain }),
     gone: registration !== "registered" || phase === "destroyed",
     facts: () => factsOf(state),
   };

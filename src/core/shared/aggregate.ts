@@ -80,6 +80,14 @@ export interface RecordLookup {
   readonly lookup: string;
 }
 
+/** A drain as the views show it. */
+export interface DrainSummary {
+  /** `waiting`: an executor of the stream's pool may have it. */
+  readonly state: "waiting" | "hosted";
+  /** The incarnation that runs it, as `executorId/incarnationId`. */
+  readonly host?: string;
+}
+
 /** What the view of a stream shows and the dispatcher and the timers go by. */
 export interface StreamSummary {
   /** Coarse state for filters, such as `idle`. */
@@ -93,6 +101,8 @@ export interface StreamSummary {
   readonly dueAt?: TimeMs;
   /** The executor incarnation holding the stream's lease, as `executorId/incarnationId`. */
   readonly holder?: string;
+  /** The drain that waits for an executor or runs at one; absent where there is none. */
+  readonly drain?: DrainSummary;
   /** True once the stream is over and left out of default listings. */
   readonly gone: boolean;
   /** Shown by list RPCs without loading the stream; bounded, no payloads. Built when asked for. */

@@ -28,6 +28,7 @@ import {
 import { makeEnumCodec } from "./enum-codec.ts";
 import { abandonReasons, inputKinds, inputStates, lanes, runtimeStates } from "./enums.ts";
 import { jsonToProto } from "./json-value.ts";
+import { drainEventToProto } from "./peer-ingress.ts";
 import { receiptToProto } from "./receipt.ts";
 import { timestampToProto } from "./time.ts";
 
@@ -38,6 +39,7 @@ export const eventCategories = makeEnumCodec<EnvelopeEvent["category"], RuntimeE
   runtime_state_change: RuntimeEventCategory.RUNTIME_STATE_CHANGE,
   topology: RuntimeEventCategory.TOPOLOGY,
   executor: RuntimeEventCategory.EXECUTOR,
+  drain: RuntimeEventCategory.DRAIN,
   published: RuntimeEventCategory.PUBLISHED,
 });
 
@@ -188,6 +190,8 @@ function eventToProto(
       });
       return { case: "executor", value };
     }
+    case "drain":
+      return { case: "drain", value: drainEventToProto(event) };
     case "published": {
       const value = create(PublishedEventSchema, { payload: jsonToProto(event.payload) });
       return { case: "publishedEvent", value };

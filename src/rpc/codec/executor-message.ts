@@ -1,12 +1,14 @@
 /** What executors are told, on the wire. */
 import { create } from "@bufbuild/protobuf";
 import {
+  AbortDrainControlSchema,
   CloseStreamReason,
   type ExecutorControl,
   ExecutorControlSchema,
   type LeaseLost,
   LeaseLossReason,
   LeaseLostSchema,
+  SpawnDrainControlSchema,
   type SteerAvailable,
   SteerAvailableSchema,
 } from "../../../gen/keelson/executor/v1/messages_pb.ts";
@@ -15,7 +17,14 @@ import {
   AttachResponseSchema,
 } from "../../../gen/keelson/executor/v1/service_pb.ts";
 import type { TimeMs } from "../../core/shared/ids.ts";
-import type { Control, ExecutorMessage, LeaseLoss, SteerNotice } from "../../dispatch/messages.ts";
+import type {
+  Control,
+  DrainControl,
+  ExecutorMessage,
+  LeaseLoss,
+  SteerNotice,
+} from "../../dispatch/messages.ts";
+import { drainModes, endpointToProto } from "./peer-ingress.ts";
 import { runAssignmentToProto } from "./run-assignment.ts";
 import { durationToProto, timestampToProto } from "./time.ts";
 
@@ -57,6 +66,29 @@ export function controlToProto(control: Control): ExecutorControl {
   });
 }
 
+function drainControlCase({ control }: DrainControl): ExecutorControl["control"] {
+  const drainSequence = BigInt(control.sequence);
+  if (control.type === "abort_drain") {
+    return { case: "abortDrain", value: create(AbortDrainControlSchema, { drainSequence }) };
+  }
+  const value = create(SpawnDrainControlSchema, {
+    drainSequence,
+    mode: drainModes.toProto(control.mode),
+    endpoint: endpointToProto(control.endpoint),
+  });
+  return { case: "spawnDrain", value };
+}
+
+/** What an executor is told about the drain of a runtime. */
+export function drainControlToProto(message: DrainControl): ExecutorControl {
+  return create(ExecutorControlSchema, {
+    runtimeId: message.runtimeId,
+    generation: BigInt(message.generation),
+    reason: message.reason ?? "",
+    control: drainControlCase(message),
+  });
+}
+
 /** Inputs that could join the run in flight. */
 export function steerNoticeToProto(notice: SteerNotice): SteerAvailable {
   const { runtimeId, runId, count } = notice;
@@ -89,6 +121,10 @@ export function executorMessageToProto(
     case "control":
       return create(AttachResponseSchema, {
         message: { case: "control", value: controlToProto(message) },
+      });
+    case "drain_control":
+      return create(AttachResponseSchema, {
+        message: { case: "control", value: drainControlToProto(message) },
       });
     case "steer_available":
       return create(AttachResponseSchema, {

@@ -2,6 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { runnableSince } from "../../core/runtime/batch.ts";
 import { nextSequence } from "../../core/runtime/receipt.ts";
+import { type Drain, NO_DRAIN, type PeerEndpoint } from "../../core/runtime/drain-state.ts";
 import type {
   InputCounts as CoreInputCounts,
   RuntimeConfig as CoreRuntimeConfig,
@@ -26,6 +27,7 @@ import {
   RuntimeSchema,
 } from "../../../gen/keelson/runtime/v1/messages_pb.ts";
 import { runtimeStates } from "./enums.ts";
+import { peerIngressToProto } from "./peer-ingress.ts";
 import { durationToProto, timestampToProto } from "./time.ts";
 
 /** What both sources tell about a runtime; the facts of a view row have this shape. */
@@ -44,6 +46,9 @@ interface RuntimeFacts {
   readonly steerDepth: number;
   readonly counts: CoreInputCounts;
   readonly config: CoreRuntimeConfig;
+  /** Absent in rows that an older server wrote. */
+  readonly peerEndpoint?: PeerEndpoint | null;
+  readonly drain?: Drain;
   readonly executor: {
     readonly executorId: string;
     readonly incarnationId: string;
@@ -142,6 +147,11 @@ function toProto(
     createdAt: timestampToProto(facts.createdAt),
     updatedAt: timestampToProto(facts.updatedAt),
     silentIntents: [...(facts.silentIntents ?? [])],
+    peerIngress: peerIngressToProto({
+      endpoint: facts.peerEndpoint ?? null,
+      keepAlive: facts.config.keepAlive,
+      drain: facts.drain ?? NO_DRAIN,
+    }),
   });
 }
 
@@ -158,6 +168,8 @@ function factsOfState(state: RuntimeState): RuntimeFacts {
     wake: state.wake,
     counts: state.counts,
     config: state.config,
+    peerEndpoint: state.peerEndpoint,
+    drain: state.drain,
     registered: state.registration === "registered",
     queueDepth: state.queueLane.size,
     steerDepth: state.steerLane.size,

@@ -1,6 +1,6 @@
 /** Stream rows in memory, with one index for every question that is asked of them. */
 import type { StreamName } from "../../core/shared/ids.ts";
-import type { StreamQuery, StreamRow, ViewStore } from "../../engine/ports.ts";
+import type { DrainQuery, StreamQuery, StreamRow, ViewStore } from "../../engine/ports.ts";
 import type { MemoryGate } from "./gate.ts";
 import { makeTextIndex, makeTimeIndex } from "./order.ts";
 import type { WriteLog } from "./write-log.ts";
@@ -13,6 +13,7 @@ export interface ViewTable {
   readonly runnable: (poolName: string, at: number, limit: number) => readonly StreamRow[];
   readonly due: (at: number, limit: number) => readonly StreamRow[];
   readonly heldBy: (holder: string, limit: number) => readonly StreamRow[];
+  readonly drains: (query: DrainQuery, limit: number) => readonly StreamRow[];
 }
 
 type TextIndex = ReturnType<typeof makeTextIndex<StreamRow>>;
@@ -51,6 +52,7 @@ interface ViewIndexes {
   readonly byRunnable: (poolName: string) => TimeIndex | undefined;
   readonly byDue: TimeIndex;
   readonly byHolder: (holder: string) => TextIndex | undefined;
+  readonly byDrain: (listName: string) => TextIndex | undefined;
 }
 
 /** Of a map of indexes the one with this name, made when it is not there. */
@@ -75,33 +77,43 @@ function poolNameOf(row: StreamRow, pool: string): string {
   return joined(row.kind, row.namespace, pool);
 }
 
+/** Who has the lease of a row or runs its drain. */
+function holdersOf({ holder, drain }: StreamRow): ReadonlySet<string> {
+  return new Set([holder, drain?.host].filter((name) => name !== undefined));
+}
+
 function makeViewIndexes(): ViewIndexes {
   const lists = new Map<string, TextIndex>();
   const pools = new Map<string, TimeIndex>();
   const holders = new Map<string, TextIndex>();
+  const drains = new Map<string, TextIndex>();
   const byDue = makeTimeIndex<StreamRow>();
 
   function add(row: StreamRow): void {
-    const { stream, pool, runnableSince, dueAt, holder } = row;
+    const { stream, pool, runnableSince, dueAt, drain } = row;
     indexOf(lists, joined(row.kind, row.namespace), makeTextIndex<StreamRow>).set(row.id, row);
     if (pool !== undefined && runnableSince !== undefined) {
       const key = { at: runnableSince, name: stream };
       indexOf(pools, poolNameOf(row, pool), makeTimeIndex<StreamRow>).set(key, row);
     }
     if (dueAt !== undefined) byDue.set({ at: dueAt, name: stream }, row);
-    if (holder !== undefined) {
+    for (const holder of holdersOf(row)) {
       indexOf(holders, holder, makeTextIndex<StreamRow>).set(stream, row);
+    }
+    if (drain !== undefined) {
+      indexOf(drains, joined(row.kind, row.namespace), makeTextIndex<StreamRow>).set(row.id, row);
     }
   }
 
   function remove(row: StreamRow): void {
-    const { stream, pool, runnableSince, dueAt, holder } = row;
+    const { stream, pool, runnableSince, dueAt, drain } = row;
     dropFrom(lists, joined(row.kind, row.namespace), row.id);
     if (pool !== undefined && runnableSince !== undefined) {
       dropFrom(pools, poolNameOf(row, pool), { at: runnableSince, name: stream });
     }
     if (dueAt !== undefined) byDue.delete({ at: dueAt, name: stream });
-    if (holder !== undefined) dropFrom(holders, holder, stream);
+    for (const holder of holdersOf(row)) dropFrom(holders, holder, stream);
+    if (drain !== undefined) dropFrom(drains, joined(row.kind, row.namespace), row.id);
   }
 
   return {
@@ -111,6 +123,7 @@ function makeViewIndexes(): ViewIndexes {
     byRunnable: (poolName) => pools.get(poolName),
     byDue,
     byHolder: (holder) => holders.get(holder),
+    byDrain: (listName) => drains.get(listName),
   };
 }
 
@@ -158,6 +171,12 @@ export function makeViewTable(log: WriteLog): ViewTable {
     runnable: (poolName, at, limit) => upTo(indexes.byRunnable(poolName), at, limit),
     due: (at, limit) => upTo(indexes.byDue, at, limit),
     heldBy: (holder, limit) => [...(indexes.byHolder(holder)?.values() ?? [])].slice(0, limit),
+    drains: ({ kind, namespace, waitingIn }, limit) => {
+      const found = [...(indexes.byDrain(joined(kind, namespace))?.values() ?? [])];
+      const isWanted = ({ drain, pool }: StreamRow): boolean =>
+        waitingIn === undefined || (drain?.state === "waiting" && pool === waitingIn);
+      return found.filter(isWanted).slice(0, limit);
+    },
   };
 }
 
@@ -177,5 +196,6 @@ export function makeMemoryViews(table: ViewTable, gate: MemoryGate): ViewStore {
     due: (at, limit) => gate.run("views", "due", false, () => table.due(at, limit)),
     heldBy: (holder, limit) =>
       gate.run("views", "heldBy", false, () => table.heldBy(holder, limit)),
+    drains: (query, limit) => gate.run("views", "drains", false, () => table.drains(query, limit)),
   };
 }

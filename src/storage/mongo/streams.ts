@@ -2,8 +2,10 @@
  * The collection `streams`: one row per stream, rebuilt from the journal at any time. Rows are
  * replaced as a whole and only by a higher revision, so that writers may come in any order.
  */
+import type { DrainSummary } from "../../core/shared/aggregate.ts";
 import { type StreamName, streamNameOf } from "../../core/shared/ids.ts";
 import {
+  type DrainQuery,
   StorageError,
   type StreamQuery,
   type StreamRow,
@@ -19,6 +21,7 @@ const labelIndexName = "kind_1_namespace_1_labels_1_id_1";
 const runnableIndexName = "kind_1_namespace_1_pool_1_runnableSince_1";
 const dueIndexName = "dueAt_1";
 const holderIndexName = "holder_1";
+const drainIndexName = "kind_1_namespace_1_drain_1_pool_1";
 
 /** See the header of this file. */
 export const streamCollection: CollectionDefinition = {
@@ -50,7 +53,13 @@ export const streamCollection: CollectionDefinition = {
       name: holderIndexName,
       key: { holder: 1 },
       partialFilter: { holder: { $exists: true } },
-      serves: "heldBy: rows whose lease an executor incarnation has",
+      serves: "heldBy: rows whose lease or drain an executor incarnation has",
+    },
+    {
+      name: drainIndexName,
+      key: { kind: 1, namespace: 1, drain: 1, pool: 1 },
+      partialFilter: { drain: { $exists: true } },
+      serves: "drains: rows whose drain waits in a pool, or of a whole namespace",
     },
   ],
 };
@@ -74,11 +83,17 @@ interface StreamDocument {
   readonly pool?: string;
   readonly runnableSince?: Date;
   readonly dueAt?: Date;
-  readonly holder?: string;
+  /**
+   * The holder of the lease; with a drain at an executor a list: the holder, if there is one, and
+   * last who runs the drain.
+   */
+  readonly holder?: string | readonly string[];
+  readonly drain?: DrainSummary["state"];
   readonly gone: boolean;
   readonly facts: string;
 }
 
+const DRAIN_STATES: readonly DrainSummary["state"][] = ["waiting", "hosted"];
 const streamsPerQueryMax = 1_000;
 const envelopeBytes = 4 * 1024;
 /** The server works on one command at a time per connection: a few at once are twice as fast. */
@@ -91,8 +106,25 @@ function labelsToDocuments(labels: Readonly<Record<string, string>>): readonly L
   return Object.entries(labels).map(([name, value]) => ({ name, value }));
 }
 
+/** Everybody who is to be told when an incarnation ends, found by one index. */
+function holdersToDocument({ holder, drain }: StreamRow): StreamDocument["holder"] {
+  if (drain?.host === undefined) return holder;
+  return holder === undefined ? [drain.host] : [holder, drain.host];
+}
+
+function holdersFromDocument({ holder, drain: state }: StreamDocument) {
+  const holders = holder === undefined || typeof holder === "string" ? [] : holder;
+  const host = holders.at(-1);
+  const owner = typeof holder === "string" ? holder : holders.at(-2);
+  return {
+    ...(owner === undefined ? {} : { holder: owner }),
+    ...(state === undefined ? {} : { drain: { state, ...(host === undefined ? {} : { host }) } }),
+  };
+}
+
 function rowToDocument(row: StreamRow): StreamDocument {
-  const { pool, runnableSince, dueAt, holder } = row;
+  const { pool, runnableSince, dueAt, drain } = row;
+  const holder = holdersToDocument(row);
   return {
     _id: row.stream,
     kind: row.kind,
@@ -108,11 +140,12 @@ function rowToDocument(row: StreamRow): StreamDocument {
     ...(runnableSince === undefined ? {} : { runnableSince: new Date(runnableSince) }),
     ...(dueAt === undefined ? {} : { dueAt: new Date(dueAt) }),
     ...(holder === undefined ? {} : { holder }),
+    ...(drain === undefined ? {} : { drain: drain.state }),
   };
 }
 
 function rowFromDocument(document: StreamDocument): StreamRow {
-  const { pool, runnableSince, dueAt, holder } = document;
+  const { pool, runnableSince, dueAt } = document;
   return {
     stream: streamNameOf(document._id),
     kind: document.kind,
@@ -127,7 +160,7 @@ function rowFromDocument(document: StreamDocument): StreamRow {
     ...(pool === undefined ? {} : { pool }),
     ...(runnableSince === undefined ? {} : { runnableSince: runnableSince.getTime() }),
     ...(dueAt === undefined ? {} : { dueAt: dueAt.getTime() }),
-    ...(holder === undefined ? {} : { holder }),
+    ...holdersFromDocument(document),
   };
 }
 
@@ -281,5 +314,19 @@ export function makeMongoViews(connection: MongoConnection): ViewStore {
     return documents.map(rowFromDocument);
   }
 
-  return { upsert, list, get, runnable, due, heldBy };
+  async function drains(query: DrainQuery, limit: number): Promise<readonly StreamRow[]> {
+    const { kind, namespace, waitingIn: pool } = query;
+    const wanted =
+      pool === undefined ? { drain: { $in: DRAIN_STATES } } : { drain: "waiting", pool };
+    const documents = await connection.find<StreamDocument>({
+      label: "views.drains",
+      collection,
+      filter: { kind, namespace, ...wanted },
+      hint: drainIndexName,
+      limit,
+    });
+    return documents.map(rowFromDocument);
+  }
+
+  return { upsert, list, get, runnable, due, heldBy, drains };
 }

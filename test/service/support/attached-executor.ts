@@ -36,6 +36,7 @@ export interface AttachTerms {
   readonly slots?: number;
   readonly heldRunIds?: string[];
   readonly leaseTtl?: { readonly seconds: bigint };
+  readonly capabilities?: string[];
 }
 
 /** An executor that is attached. */

@@ -6,6 +6,7 @@ import { RuntimeControlPlaneService } from "../../../gen/keelson/runtime/v1/serv
 import { BATCH_BYTES_MAX, BATCH_INPUTS_MAX } from "../../../src/core/runtime/batch.ts";
 import type { RuntimeConfig } from "../../../src/core/runtime/state.ts";
 import { type EngineObserver, silentObserver } from "../../../src/engine/observer.ts";
+import type { Storage } from "../../../src/engine/ports.ts";
 import { makeCompletionWaits } from "../../../src/rpc/completion-waits.ts";
 import { makeExecutorService } from "../../../src/rpc/executor-service.ts";
 import { makeCallInterceptor } from "../../../src/rpc/interceptor.ts";
@@ -69,7 +70,12 @@ function observerOf(failures: { task: string; error: unknown }[]): EngineObserve
   };
 }
 
-function servicesOf(name: string, controlPlane: ControlPlane, clock: ManualClock) {
+function servicesOf(
+  name: string,
+  controlPlane: ControlPlane,
+  { views }: Pick<Storage, "views">,
+  clock: ManualClock,
+) {
   const { engine, runtimes: streams, payloads, dispatcher } = controlPlane;
   const drainSignal = new AbortController().signal;
   const observer = { rpcFinished: () => undefined, itemFailed: () => undefined };
@@ -85,7 +91,7 @@ function servicesOf(name: string, controlPlane: ControlPlane, clock: ManualClock
   });
   const runtime = makeRuntimeService({
     streams,
-    views: { list: () => Promise.resolve([]) },
+    views,
     flushViews: engine.views.flush,
     membership: engine.membership,
     replicaId: name,
@@ -138,8 +144,9 @@ export function makeWorld(): World {
   async function addReplica(name: string): Promise<Replica> {
     replicas += 1;
     const failures: { task: string; error: unknown }[] = [];
+    const storage = database.connect(name);
     const controlPlane = makeControlPlane({
-      storage: database.connect(name),
+      storage,
       clock,
       entropy: makeSeededEntropy(replicas),
       observer: observerOf(failures),
@@ -152,7 +159,7 @@ export function makeWorld(): World {
     });
     await pass(clock, controlPlane.join());
     controlPlane.start();
-    const transport = servicesOf(name, controlPlane, clock);
+    const transport = servicesOf(name, controlPlane, storage, clock);
     return {
       name,
       controlPlane,

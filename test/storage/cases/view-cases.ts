@@ -187,11 +187,62 @@ function orderCases(setup: CaseSetup): void {
   });
 }
 
+function drainCases(setup: CaseSetup): void {
+  const views = (): ViewStore => setup.storage().views;
+
+  it("answers a row with its drain as it was written", async () => {
+    const namespace = randomUUID();
+    const rows = [
+      sampleRow(namespace, "a", { drain: { state: "waiting" } }),
+      sampleRow(namespace, "b", { drain: { state: "waiting" }, holder: "h/1" }),
+      sampleRow(namespace, "c", { drain: { state: "hosted", host: "x/1" } }),
+      sampleRow(namespace, "d", { drain: { state: "hosted", host: "x/1" }, holder: "h/1" }),
+      sampleRow(namespace, "e", { drain: { state: "hosted", host: "x/1" }, holder: "x/1" }),
+    ];
+    await views().upsert(rows);
+    expect(await views().get(rows.map((row) => row.stream))).toEqual(rows);
+  });
+
+  it("answers the rows whose drain runs at a holder, also beside another lease", async () => {
+    const namespace = randomUUID();
+    const [host, holder] = [`${randomUUID()}/1`, `${randomUUID()}/1`];
+    const drain = { state: "hosted", host } as const;
+    await views().upsert([
+      sampleRow(namespace, "a", { drain }),
+      sampleRow(namespace, "b", { drain, holder }),
+      sampleRow(namespace, "c", { drain: { state: "waiting" }, holder }),
+    ]);
+    expect(idsOf(await views().heldBy(host, 10)).toSorted()).toEqual(["a", "b"]);
+    expect(idsOf(await views().heldBy(holder, 10)).toSorted()).toEqual(["b", "c"]);
+    await views().upsert([sampleRow(namespace, "a", { revision: 2 })]);
+    expect(idsOf(await views().heldBy(host, 10))).toEqual(["b"]);
+  });
+
+  it("answers the drains of a namespace, and those that wait in a pool", async () => {
+    const namespace = randomUUID();
+    const [kind, host] = ["runtime", `${randomUUID()}/1`];
+    await views().upsert([
+      sampleRow(namespace, "a", { pool: "p", drain: { state: "waiting" } }),
+      sampleRow(namespace, "b", { pool: "q", drain: { state: "waiting" } }),
+      sampleRow(namespace, "c", { pool: "p", drain: { state: "hosted", host } }),
+      sampleRow(namespace, "d", { pool: "p" }),
+      sampleRow(randomUUID(), "e", { pool: "p", drain: { state: "waiting" } }),
+    ]);
+    const all = await views().drains({ kind, namespace }, 10);
+    expect(idsOf(all).toSorted()).toEqual(["a", "b", "c"]);
+    expect(await views().drains({ kind, namespace }, 2)).toHaveLength(2);
+    expect(idsOf(await views().drains({ kind, namespace, waitingIn: "p" }, 10))).toEqual(["a"]);
+    await views().upsert([sampleRow(namespace, "a", { revision: 2, pool: "p" })]);
+    expect(await views().drains({ kind, namespace, waitingIn: "p" }, 10)).toEqual([]);
+  });
+}
+
 /** See the header of this file. */
 export function viewCases(setup: CaseSetup): void {
   describe("views", () => {
     upsertCases(setup);
     listCases(setup);
     orderCases(setup);
+    drainCases(setup);
   });
 }

@@ -10,7 +10,7 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp, Value } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { ContentBlock, RunApplyBoundary, RuntimeTurnMetadata } from "../../runtime/v1/messages_pb.ts";
+import type { ContentBlock, DrainMode, PeerEndpoint, RunApplyBoundary, RuntimeTurnMetadata } from "../../runtime/v1/messages_pb.ts";
 import { file_keelson_runtime_v1_messages } from "../../runtime/v1/messages_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file keelson/executor/v1/messages.proto.
  */
 export const file_keelson_executor_v1_messages: GenFile = /*@__PURE__*/
-  fileDesc("CiJrZWVsc29uL2V4ZWN1dG9yL3YxL21lc3NhZ2VzLnByb3RvEhNrZWVsc29uLmV4ZWN1dG9yLnYxIrwCCg1SdW5Bc3NpZ25tZW50EhIKCnJ1bnRpbWVfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAQSDwoHYXR0ZW1wdBgEIAEoDRI0CglwcmltaXRpdmUYBSABKAsyIS5rZWVsc29uLmV4ZWN1dG9yLnYxLlJ1blByaW1pdGl2ZRIUCgx0cmFjZV9wYXJlbnQYBiABKAkSEAoIZXBvY2hfaWQYByABKAkSHQoVbmV4dF9yZWNlaXB0X3NlcXVlbmNlGAggASgEEi4KCnN0YXJ0ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKE2ludGVycnVwdF9yZXF1ZXN0ZWQYCiABKAgSGAoQc3RhZ2VkX2lucHV0X2lkcxgLIAMoCSKdAgoMUnVuUHJpbWl0aXZlEjYKCGJvdW5kYXJ5GAEgASgOMiQua2VlbHNvbi5ydW50aW1lLnYxLlJ1bkFwcGx5Qm91bmRhcnkSOAoHYXBwZW5kcxgCIAMoCzInLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udmVyc2F0aW9uQXBwZW5kEjsKD2NvbnRleHRfYXBwZW5kcxgDIAMoCzIiLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udGV4dEFwcGVuZBIeChZjb250cmlidXRpbmdfaW5wdXRfaWRzGAQgAygJEj4KDXR1cm5fbWV0YWRhdGEYBSABKAsyJy5rZWVsc29uLnJ1bnRpbWUudjEuUnVudGltZVR1cm5NZXRhZGF0YSJ5ChJDb252ZXJzYXRpb25BcHBlbmQSLQoEcm9sZRgBIAEoDjIfLmtlZWxzb24uZXhlY3V0b3IudjEuQXBwZW5kUm9sZRI0Cgdjb250ZW50GAIgASgLMiMua2VlbHNvbi5leGVjdXRvci52MS5Db3JlUmVuZGVyYWJsZSJSCg1Db250ZXh0QXBwZW5kEgsKA2tleRgBIAEoCRI0Cgdjb250ZW50GAIgASgLMiMua2VlbHNvbi5leGVjdXRvci52MS5Db3JlUmVuZGVyYWJsZSLFAQoOQ29yZVJlbmRlcmFibGUSDgoEdGV4dBgBIAEoCUgAEjQKBmJsb2NrcxgCIAEoCzIiLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udGVudEJsb2Nrc0gAEiYKBGpzb24YAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVIABI6CglyZWZlcmVuY2UYBCABKAsyJS5rZWVsc29uLmV4ZWN1dG9yLnYxLkNvbnRlbnRSZWZlcmVuY2VIAEIJCgdjb250ZW50IkEKDUNvbnRlbnRCbG9ja3MSMAoGYmxvY2tzGAEgAygLMiAua2VlbHNvbi5ydW50aW1lLnYxLkNvbnRlbnRCbG9jayIuChBDb250ZW50UmVmZXJlbmNlEgsKA3VyaRgBIAEoCRINCgVsYWJlbBgCIAEoCSJ2CgxMZWFzZUdyYW50ZWQSEgoKcnVudGltZV9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEEiwKCXJlbWFpbmluZxgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghlcG9jaF9pZBgEIAEoCSKxAQoJTGVhc2VMb3N0EhIKCnJ1bnRpbWVfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAQSGgoSY3VycmVudF9nZW5lcmF0aW9uGAQgASgEEhoKEmhvbGRlcl9leGVjdXRvcl9pZBgFIAEoCRI0CgZyZWFzb24YBiABKA4yJC5rZWVsc29uLmV4ZWN1dG9yLnYxLkxlYXNlTG9zc1JlYXNvbiJDCg5TdGVlckF2YWlsYWJsZRISCgpydW50aW1lX2lkGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRINCgVjb3VudBgDIAEoDSK/AwoPRXhlY3V0b3JDb250cm9sEhIKCnJ1bnRpbWVfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAQSDgoGcmVhc29uGAQgASgJEjoKCWludGVycnVwdBgFIAEoCzIlLmtlZWxzb24uZXhlY3V0b3IudjEuSW50ZXJydXB0Q29udHJvbEgAEjAKBHN0b3AYBiABKAsyIC5rZWVsc29uLmV4ZWN1dG9yLnYxLlN0b3BDb250cm9sSAASNAoGcmV0aXJlGAcgASgLMiIua2VlbHNvbi5leGVjdXRvci52MS5SZXRpcmVDb250cm9sSAASNgoHZGVzdHJveRgIIAEoCzIjLmtlZWxzb24uZXhlY3V0b3IudjEuRGVzdHJveUNvbnRyb2xIABI8Cgp1bnJlZ2lzdGVyGAkgASgLMiYua2VlbHNvbi5leGVjdXRvci52MS5VbnJlZ2lzdGVyQ29udHJvbEgAEj8KDGNsb3NlX3N0cmVhbRgKIAEoCzInLmtlZWxzb24uZXhlY3V0b3IudjEuQ2xvc2VTdHJlYW1Db250cm9sSABCCQoHY29udHJvbCISChBJbnRlcnJ1cHRDb250cm9sIg0KC1N0b3BDb250cm9sIg8KDVJldGlyZUNvbnRyb2wiEAoORGVzdHJveUNvbnRyb2wiEwoRVW5yZWdpc3RlckNvbnRyb2wiTAoSQ2xvc2VTdHJlYW1Db250cm9sEjYKBnJlYXNvbhgBIAEoDjImLmtlZWxzb24uZXhlY3V0b3IudjEuQ2xvc2VTdHJlYW1SZWFzb24iYwoJSGVhcnRiZWF0EigKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCXJlbWFpbmluZxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLmAQoKU3RlZXJJbnB1dBIQCghpbnB1dF9pZBgBIAEoCRIPCgdhdHRlbXB0GAIgASgNEjgKB2FwcGVuZHMYAyADKAsyJy5rZWVsc29uLmV4ZWN1dG9yLnYxLkNvbnZlcnNhdGlvbkFwcGVuZBI7Cg9jb250ZXh0X2FwcGVuZHMYBCADKAsyIi5rZWVsc29uLmV4ZWN1dG9yLnYxLkNvbnRleHRBcHBlbmQSPgoNdHVybl9tZXRhZGF0YRgFIAEoCzInLmtlZWxzb24ucnVudGltZS52MS5SdW50aW1lVHVybk1ldGFkYXRhIpsBCg1GaW5hbEJvdW5kYXJ5EjYKCGJvdW5kYXJ5GAEgASgOMiQua2VlbHNvbi5ydW50aW1lLnYxLlJ1bkFwcGx5Qm91bmRhcnkSHgoWY29udHJpYnV0aW5nX2lucHV0X2lkcxgCIAMoCRIbChNjb252ZXJzYXRpb25fZGlnZXN0GAMgASgJEhUKDW1lc3NhZ2VfY291bnQYBCABKAQiCgoITm9SZXN1bHQqjwEKCkFwcGVuZFJvbGUSGwoXQVBQRU5EX1JPTEVfVU5TUEVDSUZJRUQQABIUChBBUFBFTkRfUk9MRV9VU0VSEAESGQoVQVBQRU5EX1JPTEVfQVNTSVNUQU5UEAISHQoZQVBQRU5EX1JPTEVfU1lTVEVNX05PVElDRRADEhQKEEFQUEVORF9ST0xFX1RPT0wQBCqyAQoPTGVhc2VMb3NzUmVhc29uEiEKHUxFQVNFX0xPU1NfUkVBU09OX1VOU1BFQ0lGSUVEEAASHAoYTEVBU0VfTE9TU19SRUFTT05fTEFQU0VEEAESHAoYTEVBU0VfTE9TU19SRUFTT05fRkVOQ0VEEAISIAocTEVBU0VfTE9TU19SRUFTT05fVEFLRU5fQkFDSxADEh4KGkxFQVNFX0xPU1NfUkVBU09OX1JFTEVBU0VEEAQq6wEKEUNsb3NlU3RyZWFtUmVhc29uEiMKH0NMT1NFX1NUUkVBTV9SRUFTT05fVU5TUEVDSUZJRUQQABInCiNDTE9TRV9TVFJFQU1fUkVBU09OX1NFUlZFUl9EUkFJTklORxABEiAKHENMT1NFX1NUUkVBTV9SRUFTT05fUkVQTEFDRUQQAhIgChxDTE9TRV9TVFJFQU1fUkVBU09OX0RFVEFDSEVEEAMSJAogQ0xPU0VfU1RSRUFNX1JFQVNPTl9VTlJFU1BPTlNJVkUQBBIeChpDTE9TRV9TVFJFQU1fUkVBU09OX0ZFTkNFRBAFYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_keelson_runtime_v1_messages]);
+  fileDesc("CiJrZWVsc29uL2V4ZWN1dG9yL3YxL21lc3NhZ2VzLnByb3RvEhNrZWVsc29uLmV4ZWN1dG9yLnYxIrwCCg1SdW5Bc3NpZ25tZW50EhIKCnJ1bnRpbWVfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAQSDwoHYXR0ZW1wdBgEIAEoDRI0CglwcmltaXRpdmUYBSABKAsyIS5rZWVsc29uLmV4ZWN1dG9yLnYxLlJ1blByaW1pdGl2ZRIUCgx0cmFjZV9wYXJlbnQYBiABKAkSEAoIZXBvY2hfaWQYByABKAkSHQoVbmV4dF9yZWNlaXB0X3NlcXVlbmNlGAggASgEEi4KCnN0YXJ0ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKE2ludGVycnVwdF9yZXF1ZXN0ZWQYCiABKAgSGAoQc3RhZ2VkX2lucHV0X2lkcxgLIAMoCSKdAgoMUnVuUHJpbWl0aXZlEjYKCGJvdW5kYXJ5GAEgASgOMiQua2VlbHNvbi5ydW50aW1lLnYxLlJ1bkFwcGx5Qm91bmRhcnkSOAoHYXBwZW5kcxgCIAMoCzInLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udmVyc2F0aW9uQXBwZW5kEjsKD2NvbnRleHRfYXBwZW5kcxgDIAMoCzIiLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udGV4dEFwcGVuZBIeChZjb250cmlidXRpbmdfaW5wdXRfaWRzGAQgAygJEj4KDXR1cm5fbWV0YWRhdGEYBSABKAsyJy5rZWVsc29uLnJ1bnRpbWUudjEuUnVudGltZVR1cm5NZXRhZGF0YSJ5ChJDb252ZXJzYXRpb25BcHBlbmQSLQoEcm9sZRgBIAEoDjIfLmtlZWxzb24uZXhlY3V0b3IudjEuQXBwZW5kUm9sZRI0Cgdjb250ZW50GAIgASgLMiMua2VlbHNvbi5leGVjdXRvci52MS5Db3JlUmVuZGVyYWJsZSJSCg1Db250ZXh0QXBwZW5kEgsKA2tleRgBIAEoCRI0Cgdjb250ZW50GAIgASgLMiMua2VlbHNvbi5leGVjdXRvci52MS5Db3JlUmVuZGVyYWJsZSLFAQoOQ29yZVJlbmRlcmFibGUSDgoEdGV4dBgBIAEoCUgAEjQKBmJsb2NrcxgCIAEoCzIiLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udGVudEJsb2Nrc0gAEiYKBGpzb24YAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVIABI6CglyZWZlcmVuY2UYBCABKAsyJS5rZWVsc29uLmV4ZWN1dG9yLnYxLkNvbnRlbnRSZWZlcmVuY2VIAEIJCgdjb250ZW50IkEKDUNvbnRlbnRCbG9ja3MSMAoGYmxvY2tzGAEgAygLMiAua2VlbHNvbi5ydW50aW1lLnYxLkNvbnRlbnRCbG9jayIuChBDb250ZW50UmVmZXJlbmNlEgsKA3VyaRgBIAEoCRINCgVsYWJlbBgCIAEoCSJ2CgxMZWFzZUdyYW50ZWQSEgoKcnVudGltZV9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEEiwKCXJlbWFpbmluZxgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghlcG9jaF9pZBgEIAEoCSKxAQoJTGVhc2VMb3N0EhIKCnJ1bnRpbWVfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAQSGgoSY3VycmVudF9nZW5lcmF0aW9uGAQgASgEEhoKEmhvbGRlcl9leGVjdXRvcl9pZBgFIAEoCRI0CgZyZWFzb24YBiABKA4yJC5rZWVsc29uLmV4ZWN1dG9yLnYxLkxlYXNlTG9zc1JlYXNvbiJDCg5TdGVlckF2YWlsYWJsZRISCgpydW50aW1lX2lkGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRINCgVjb3VudBgDIAEoDSK9BAoPRXhlY3V0b3JDb250cm9sEhIKCnJ1bnRpbWVfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAQSDgoGcmVhc29uGAQgASgJEjoKCWludGVycnVwdBgFIAEoCzIlLmtlZWxzb24uZXhlY3V0b3IudjEuSW50ZXJydXB0Q29udHJvbEgAEjAKBHN0b3AYBiABKAsyIC5rZWVsc29uLmV4ZWN1dG9yLnYxLlN0b3BDb250cm9sSAASNAoGcmV0aXJlGAcgASgLMiIua2VlbHNvbi5leGVjdXRvci52MS5SZXRpcmVDb250cm9sSAASNgoHZGVzdHJveRgIIAEoCzIjLmtlZWxzb24uZXhlY3V0b3IudjEuRGVzdHJveUNvbnRyb2xIABI8Cgp1bnJlZ2lzdGVyGAkgASgLMiYua2VlbHNvbi5leGVjdXRvci52MS5VbnJlZ2lzdGVyQ29udHJvbEgAEj8KDGNsb3NlX3N0cmVhbRgKIAEoCzInLmtlZWxzb24uZXhlY3V0b3IudjEuQ2xvc2VTdHJlYW1Db250cm9sSAASPQoLc3Bhd25fZHJhaW4YCyABKAsyJi5rZWVsc29uLmV4ZWN1dG9yLnYxLlNwYXduRHJhaW5Db250cm9sSAASPQoLYWJvcnRfZHJhaW4YDCABKAsyJi5rZWVsc29uLmV4ZWN1dG9yLnYxLkFib3J0RHJhaW5Db250cm9sSABCCQoHY29udHJvbCISChBJbnRlcnJ1cHRDb250cm9sIg0KC1N0b3BDb250cm9sIg8KDVJldGlyZUNvbnRyb2wiEAoORGVzdHJveUNvbnRyb2wiEwoRVW5yZWdpc3RlckNvbnRyb2wiTAoSQ2xvc2VTdHJlYW1Db250cm9sEjYKBnJlYXNvbhgBIAEoDjImLmtlZWxzb24uZXhlY3V0b3IudjEuQ2xvc2VTdHJlYW1SZWFzb24ijAEKEVNwYXduRHJhaW5Db250cm9sEhYKDmRyYWluX3NlcXVlbmNlGAEgASgEEisKBG1vZGUYAiABKA4yHS5rZWVsc29uLnJ1bnRpbWUudjEuRHJhaW5Nb2RlEjIKCGVuZHBvaW50GAMgASgLMiAua2VlbHNvbi5ydW50aW1lLnYxLlBlZXJFbmRwb2ludCIrChFBYm9ydERyYWluQ29udHJvbBIWCg5kcmFpbl9zZXF1ZW5jZRgBIAEoBCJjCglIZWFydGJlYXQSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoJcmVtYWluaW5nGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIuYBCgpTdGVlcklucHV0EhAKCGlucHV0X2lkGAEgASgJEg8KB2F0dGVtcHQYAiABKA0SOAoHYXBwZW5kcxgDIAMoCzInLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udmVyc2F0aW9uQXBwZW5kEjsKD2NvbnRleHRfYXBwZW5kcxgEIAMoCzIiLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udGV4dEFwcGVuZBI+Cg10dXJuX21ldGFkYXRhGAUgASgLMicua2VlbHNvbi5ydW50aW1lLnYxLlJ1bnRpbWVUdXJuTWV0YWRhdGEimwEKDUZpbmFsQm91bmRhcnkSNgoIYm91bmRhcnkYASABKA4yJC5rZWVsc29uLnJ1bnRpbWUudjEuUnVuQXBwbHlCb3VuZGFyeRIeChZjb250cmlidXRpbmdfaW5wdXRfaWRzGAIgAygJEhsKE2NvbnZlcnNhdGlvbl9kaWdlc3QYAyABKAkSFQoNbWVzc2FnZV9jb3VudBgEIAEoBCIKCghOb1Jlc3VsdCqPAQoKQXBwZW5kUm9sZRIbChdBUFBFTkRfUk9MRV9VTlNQRUNJRklFRBAAEhQKEEFQUEVORF9ST0xFX1VTRVIQARIZChVBUFBFTkRfUk9MRV9BU1NJU1RBTlQQAhIdChlBUFBFTkRfUk9MRV9TWVNURU1fTk9USUNFEAMSFAoQQVBQRU5EX1JPTEVfVE9PTBAEKrIBCg9MZWFzZUxvc3NSZWFzb24SIQodTEVBU0VfTE9TU19SRUFTT05fVU5TUEVDSUZJRUQQABIcChhMRUFTRV9MT1NTX1JFQVNPTl9MQVBTRUQQARIcChhMRUFTRV9MT1NTX1JFQVNPTl9GRU5DRUQQAhIgChxMRUFTRV9MT1NTX1JFQVNPTl9UQUtFTl9CQUNLEAMSHgoaTEVBU0VfTE9TU19SRUFTT05fUkVMRUFTRUQQBCrrAQoRQ2xvc2VTdHJlYW1SZWFzb24SIwofQ0xPU0VfU1RSRUFNX1JFQVNPTl9VTlNQRUNJRklFRBAAEicKI0NMT1NFX1NUUkVBTV9SRUFTT05fU0VSVkVSX0RSQUlOSU5HEAESIAocQ0xPU0VfU1RSRUFNX1JFQVNPTl9SRVBMQUNFRBACEiAKHENMT1NFX1NUUkVBTV9SRUFTT05fREVUQUNIRUQQAxIkCiBDTE9TRV9TVFJFQU1fUkVBU09OX1VOUkVTUE9OU0lWRRAEEh4KGkNMT1NFX1NUUkVBTV9SRUFTT05fRkVOQ0VEEAViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_keelson_runtime_v1_messages]);
 
 /**
  * A run handed to an executor. The executor holds it until it ends it, gives it back or loses the
@@ -543,6 +543,22 @@ export type ExecutorControl = Message<"keelson.executor.v1.ExecutorControl"> & {
      */
     value: CloseStreamControl;
     case: "closeStream";
+  } | {
+    /**
+     * Run the drain of the runtime.
+     *
+     * @generated from field: keelson.executor.v1.SpawnDrainControl spawn_drain = 11;
+     */
+    value: SpawnDrainControl;
+    case: "spawnDrain";
+  } | {
+    /**
+     * End the drain of the runtime.
+     *
+     * @generated from field: keelson.executor.v1.AbortDrainControl abort_drain = 12;
+     */
+    value: AbortDrainControl;
+    case: "abortDrain";
   } | { case: undefined; value?: undefined };
 };
 
@@ -650,6 +666,65 @@ export const CloseStreamControlSchema: GenMessage<CloseStreamControl> = /*@__PUR
   messageDesc(file_keelson_executor_v1_messages, 16);
 
 /**
+ * Run the drain of the runtime: take what peers send to the endpoint and ingest it. Only executors
+ * with the capability `peer_drain` are asked. Sent again after every attach, and when the endpoint
+ * changes: a drain of this sequence that runs already goes on. When it ends by itself, the executor
+ * says why by NotifyDrainExited.
+ *
+ * @generated from message keelson.executor.v1.SpawnDrainControl
+ */
+export type SpawnDrainControl = Message<"keelson.executor.v1.SpawnDrainControl"> & {
+  /**
+   * Names the drain, from 1; a later one has a higher sequence.
+   *
+   * @generated from field: uint64 drain_sequence = 1;
+   */
+  drainSequence: bigint;
+
+  /**
+   * For whom it runs. Always set.
+   *
+   * @generated from field: keelson.runtime.v1.DrainMode mode = 2;
+   */
+  mode: DrainMode;
+
+  /**
+   * Where peers reach the runtime. Always set.
+   *
+   * @generated from field: keelson.runtime.v1.PeerEndpoint endpoint = 3;
+   */
+  endpoint?: PeerEndpoint | undefined;
+};
+
+/**
+ * Describes the message keelson.executor.v1.SpawnDrainControl.
+ * Use `create(SpawnDrainControlSchema)` to create a new message.
+ */
+export const SpawnDrainControlSchema: GenMessage<SpawnDrainControl> = /*@__PURE__*/
+  messageDesc(file_keelson_executor_v1_messages, 17);
+
+/**
+ * End the drain of the runtime. Nothing needs to be said when it is done.
+ *
+ * @generated from message keelson.executor.v1.AbortDrainControl
+ */
+export type AbortDrainControl = Message<"keelson.executor.v1.AbortDrainControl"> & {
+  /**
+   * The drain that is meant.
+   *
+   * @generated from field: uint64 drain_sequence = 1;
+   */
+  drainSequence: bigint;
+};
+
+/**
+ * Describes the message keelson.executor.v1.AbortDrainControl.
+ * Use `create(AbortDrainControlSchema)` to create a new message.
+ */
+export const AbortDrainControlSchema: GenMessage<AbortDrainControl> = /*@__PURE__*/
+  messageDesc(file_keelson_executor_v1_messages, 18);
+
+/**
  * A sign of life; also the first message of every stream.
  *
  * @generated from message keelson.executor.v1.Heartbeat
@@ -675,7 +750,7 @@ export type Heartbeat = Message<"keelson.executor.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 17);
+  messageDesc(file_keelson_executor_v1_messages, 19);
 
 /**
  * An input that joined the run in flight at a boundary. It is staged: the next boundary must name
@@ -725,7 +800,7 @@ export type SteerInput = Message<"keelson.executor.v1.SteerInput"> & {
  * Use `create(SteerInputSchema)` to create a new message.
  */
 export const SteerInputSchema: GenMessage<SteerInput> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 18);
+  messageDesc(file_keelson_executor_v1_messages, 20);
 
 /**
  * The last boundary of a run, sent together with its completion.
@@ -767,7 +842,7 @@ export type FinalBoundary = Message<"keelson.executor.v1.FinalBoundary"> & {
  * Use `create(FinalBoundarySchema)` to create a new message.
  */
 export const FinalBoundarySchema: GenMessage<FinalBoundary> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 19);
+  messageDesc(file_keelson_executor_v1_messages, 21);
 
 /**
  * A run that ends without a result.
@@ -782,7 +857,7 @@ export type NoResult = Message<"keelson.executor.v1.NoResult"> & {
  * Use `create(NoResultSchema)` to create a new message.
  */
 export const NoResultSchema: GenMessage<NoResult> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 20);
+  messageDesc(file_keelson_executor_v1_messages, 22);
 
 /**
  * In whose name something is added to a conversation.

@@ -90,7 +90,8 @@ export type AttachRequest = Message<"keelson.executor.v1.AttachRequest"> & {
   heldRunIds: string[];
 
   /**
-   * What the executor can do, as names of its choice, at most 64. May be empty.
+   * What the executor can do, at most 64 names. `peer_drain`: it runs the drains of runtimes; other
+   * names are its own. May be empty.
    *
    * @generated from field: repeated string capabilities = 8;
    */
@@ -231,7 +232,8 @@ export type PollRunRequest = Message<"keelson.executor.v1.PollRunRequest"> & {
   leaseTtl?: Duration | undefined;
 
   /**
-   * What the executor can do, as names of its choice, at most 64. May be empty.
+   * What the executor can do, at most 64 names. `peer_drain`: it runs the drains of runtimes; other
+   * names are its own. May be empty.
    *
    * @generated from field: repeated string capabilities = 8;
    */

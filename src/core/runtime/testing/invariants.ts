@@ -1,6 +1,7 @@
 /** The invariants of the folded state, checked from the headers up; see the head of `state.ts`. */
 import type { InputId } from "../../shared/ids.ts";
 import type { OrderedMap } from "../../shared/ordered-map.ts";
+import { desiredDrainMode, isDrainActive, isDrainWaiting } from "../drain.ts";
 import type { InputHeader, RuntimeState } from "../state.ts";
 
 function check(holds: boolean, claim: string): void {
@@ -87,6 +88,15 @@ function checkKeys(state: RuntimeState): void {
   check(state.admitted.size === state.inputs.size, "admission order has no strangers");
 }
 
+function checkDrain(state: RuntimeState): void {
+  const { drain } = state;
+  const isActive = isDrainActive(drain);
+  check(!isActive || drain.mode !== null, "P1 an active drain has a mode");
+  check((drain.phase === "running") === (drain.host !== null), "P2 a drain runs at an executor");
+  const isOpen = isActive || isDrainWaiting(state);
+  check(!isOpen || desiredDrainMode(state) !== null, "P3 no drain is active that is not wanted");
+}
+
 /** Throws when the state breaks an invariant. */
 export function assertInvariants(state: RuntimeState): void {
   checkLane(state, state.queueLane, "queue");
@@ -103,6 +113,7 @@ export function assertInvariants(state: RuntimeState): void {
   checkRun(state);
   checkCounts(state);
   checkKeys(state);
+  checkDrain(state);
   check(!state.wake || state.counts.queued > 0 || state.run !== null, "wake without work");
   check((state.lease?.generation ?? 0) <= state.generation, "R10 generation of the lease");
   check(state.endedRuns.length <= 8, "at most eight ended runs");

@@ -1,0 +1,257 @@
+/** Peer ingress and drains: how they are said, ended and waited for. */
+import { create } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { RuntimeCommand, RuntimeReply } from "../core/runtime/commands.ts";
+import { isDrainActive } from "../core/runtime/drain.ts";
+import type { RuntimeState } from "../core/runtime/state.ts";
+import type { StreamName } from "../core/shared/ids.ts";
+import { RefusedError } from "../core/shared/refusal.ts";
+import type { RuntimeCommit } from "../dispatch/runtime-streams.ts";
+import type { StreamRow } from "../engine/ports.ts";
+import type { CommandEnvelope } from "../engine/stream-entry.ts";
+import type { PeerIngress } from "../../gen/keelson/runtime/v1/messages_pb.ts";
+import {
+  AbortAllDrainsRequestSchema,
+  AbortAllDrainsResponseSchema,
+  AbortDrainRequestSchema,
+  AbortDrainResponseSchema,
+  NotifyDrainExitedRequestSchema,
+  NotifyDrainExitedResponseSchema,
+  type RuntimeControlPlaneService,
+  UpdatePeerIngressRequestSchema,
+  UpdatePeerIngressResponseSchema,
+  WaitDrainResponseSchema,
+} from "../../gen/keelson/runtime/v1/service_pb.ts";
+import { type Caller, callerOf } from "./caller.ts";
+import { checkEnum } from "./codec/enum-codec.ts";
+import {
+  checkBoundedText,
+  checkCount,
+  checkOptionalId,
+  type FieldCheck,
+  finish,
+  makeFieldCheck,
+  REASON_BYTES_MAX,
+} from "./codec/field-check.ts";
+import { drainExitReasons, endpointFromProto, peerIngressToProto } from "./codec/peer-ingress.ts";
+import { requestHash } from "./codec/request-hash.ts";
+import { timestampToProto } from "./codec/time.ts";
+import { checkRuntime, freshHistory, RUNTIME_KIND, runtimeNotRegistered } from "./runtime-calls.ts";
+import type { RuntimeServiceOptions } from "./runtime-options.ts";
+import { makeStreamWaits, type Telling } from "./stream-waits.ts";
+import { viewsAsOf } from "./views-as-of.ts";
+import { waitMs } from "./wait-time.ts";
+
+type DrainService = Pick<
+  ServiceImpl<typeof RuntimeControlPlaneService>,
+  "updatePeerIngress" | "notifyDrainExited" | "abortDrain" | "abortAllDrains" | "waitDrain"
+>;
+
+/** Bytes of a command about a drain, near enough. */
+const COMMAND_BYTES = 500;
+/** Drains that are looked up and aborted at once. */
+const ABORT_ROWS = 500;
+
+/** The idempotency of a call: its id and the hash of its content. */
+interface RequestMark {
+  readonly requestId: string;
+  readonly bodyHash: string;
+}
+
+function checkRequestId(
+  check: FieldCheck,
+  requestId: string,
+  hashOf: () => string,
+): RequestMark | undefined {
+  const checked = checkOptionalId(check, requestId, "request_id");
+  return checked === undefined ? undefined : { requestId: checked, bodyHash: hashOf() };
+}
+
+function envelopeOf(
+  caller: Caller,
+  command: RuntimeCommand,
+  mark: RequestMark | undefined,
+): CommandEnvelope<RuntimeCommand> {
+  return {
+    command,
+    name: command.type,
+    ...(caller.actor === undefined ? {} : { actor: caller.actor }),
+    ...mark,
+    bytes: COMMAND_BYTES,
+    // Said again, each of them finds its work done.
+    retrySafe: true,
+  };
+}
+
+function ingressOf(state: RuntimeState): PeerIngress {
+  const { peerEndpoint: endpoint, config, drain } = state;
+  return peerIngressToProto({ endpoint, keepAlive: config.keepAlive, drain });
+}
+
+/** Whether the drain of this number is over, replaced or not. */
+function isOver({ drain }: RuntimeState, sequence: number): boolean {
+  return drain.sequence !== sequence || !isDrainActive(drain);
+}
+
+/** Waiters are told by the number of the drain that they wait for. */
+function hear(
+  _stream: StreamName,
+  commit: RuntimeCommit,
+  telling: Telling<number, RuntimeState>,
+): void {
+  const { sequence } = commit.before.state.drain;
+  const after = commit.after.state;
+  if (isOver(after, sequence)) telling.tell(sequence, after);
+}
+
+function isEnded(reply: RuntimeReply): boolean {
+  if (reply.type === "drain_ended") return reply.ended;
+  throw new TypeError(`The end of a drain was answered with ${reply.type}`);
+}
+
+/** Makes the part of the service that is about peer ingress and drains. */
+export function makeRuntimeDrains(options: RuntimeServiceOptions): DrainService {
+  const { streams, views, limits, clock, drainSignal } = options;
+  const waits = makeStreamWaits({ streams, clock, drainSignal, hear });
+
+  async function abort(
+    caller: Caller,
+    stream: StreamName,
+    reason: string | undefined,
+    mark: RequestMark | undefined,
+  ) {
+    const because = reason === undefined ? {} : { reason };
+    const command: RuntimeCommand = { type: "abort_drain", ...because };
+    return await streams.submit(stream, envelopeOf(caller, command, mark));
+  }
+
+  /** Whether this call ended the drain of a row; a runtime that is gone by now has none. */
+  async function abortRow(
+    caller: Caller,
+    row: StreamRow,
+    reason: string | undefined,
+    mark: RequestMark | undefined,
+  ): Promise<boolean> {
+    try {
+      return isEnded((await abort(caller, row.stream, reason, mark)).reply);
+    } catch (error) {
+      const isGone =
+        error instanceof RefusedError && error.refusal.reason === "RUNTIME_NOT_REGISTERED";
+      if (isGone) return false;
+      throw error;
+    }
+  }
+
+  return {
+    updatePeerIngress: async (request, context) => {
+      const check = makeFieldCheck();
+      const caller = callerOf(context);
+      const { stream } = checkRuntime(check, caller.namespace, request.runtimeId);
+      const endpoint = endpointFromProto(check, request.endpoint);
+      const mark = checkRequestId(check, request.requestId, () =>
+        requestHash(UpdatePeerIngressRequestSchema, request),
+      );
+      finish(check);
+      const { keepAlive } = request;
+      const command: RuntimeCommand = { type: "update_peer_ingress", keepAlive, endpoint };
+      const committed = await streams.submit(stream, envelopeOf(caller, command, mark));
+      const { reply, state, revision } = committed;
+      if (reply.type !== "ingress_updated") throw new TypeError(`Answered with ${reply.type}`);
+      return create(UpdatePeerIngressResponseSchema, {
+        spawned: reply.spawned,
+        peerIngress: ingressOf(state),
+        revision: BigInt(revision),
+      });
+    },
+
+    notifyDrainExited: async (request, context) => {
+      const check = makeFieldCheck();
+      const caller = callerOf(context);
+      const { stream } = checkRuntime(check, caller.namespace, request.runtimeId);
+      const reason = checkEnum(check, drainExitReasons, request.reason, "reason");
+      const sequence = checkCount(check, request.drainSequence, "drain_sequence");
+      const mark = checkRequestId(check, request.requestId, () =>
+        requestHash(NotifyDrainExitedRequestSchema, request),
+      );
+      finish(check);
+      // `finish` has thrown when there is none.
+      const command: RuntimeCommand = {
+        type: "notify_drain_exited",
+        reason: reason ?? "failed",
+        sequence,
+      };
+      const committed = await streams.submit(stream, envelopeOf(caller, command, mark));
+      return create(NotifyDrainExitedResponseSchema, {
+        exited: isEnded(committed.reply),
+        peerIngress: ingressOf(committed.state),
+        revision: BigInt(committed.revision),
+      });
+    },
+
+    abortDrain: async (request, context) => {
+      const check = makeFieldCheck();
+      const caller = callerOf(context);
+      const { stream } = checkRuntime(check, caller.namespace, request.runtimeId);
+      const reason = checkBoundedText(check, request.reason, "reason", REASON_BYTES_MAX);
+      const mark = checkRequestId(check, request.requestId, () =>
+        requestHash(AbortDrainRequestSchema, request),
+      );
+      finish(check);
+      const committed = await abort(caller, stream, reason, mark);
+      return create(AbortDrainResponseSchema, {
+        aborted: isEnded(committed.reply),
+        revision: BigInt(committed.revision),
+      });
+    },
+
+    abortAllDrains: async (request, context) => {
+      const check = makeFieldCheck();
+      const caller = callerOf(context);
+      const reason = checkBoundedText(check, request.reason, "reason", REASON_BYTES_MAX);
+      const mark = checkRequestId(check, request.requestId, () =>
+        requestHash(AbortAllDrainsRequestSchema, request),
+      );
+      finish(check);
+      const asOf = await viewsAsOf(options);
+      const query = { kind: RUNTIME_KIND, namespace: caller.namespace };
+      const seen = new Set<string>();
+      const aborted: string[] = [];
+      for (;;) {
+        const rows = await views.drains(query, seen.size + ABORT_ROWS);
+        const fresh = rows.filter((row) => !seen.has(row.id));
+        if (fresh.length === 0) break;
+        for (const row of fresh) seen.add(row.id);
+        const ended = await Promise.all(fresh.map((row) => abortRow(caller, row, reason, mark)));
+        aborted.push(...fresh.filter((_row, index) => ended[index]).map((row) => row.id));
+      }
+      return create(AbortAllDrainsResponseSchema, {
+        runtimeIds: aborted.toSorted(),
+        asOf: timestampToProto(asOf),
+      });
+    },
+
+    waitDrain: async (request, context) => {
+      const check = makeFieldCheck();
+      const { namespace } = callerOf(context);
+      const runtime = checkRuntime(check, namespace, request.runtimeId);
+      const timeoutMs = waitMs(check, request.timeout, 0, limits.longPollMaxMs, context);
+      finish(check);
+      const { stream } = runtime;
+      const { state } = await freshHistory(streams, runtime);
+      if (state.registration !== "registered") throw runtimeNotRegistered(runtime.runtimeId);
+      const { sequence } = state.drain;
+      const present = async (): Promise<RuntimeState | undefined> => {
+        const now = (await streams.known(stream)).state;
+        return isOver(now, sequence) ? now : undefined;
+      };
+      const terms = { timeoutMs, signal: context.signal };
+      const reached = isOver(state, sequence)
+        ? state
+        : await waits.wait({ stream, topic: sequence, terms, present });
+      return create(WaitDrainResponseSchema, {
+        ended: reached !== undefined,
+        peerIngress: ingressOf(reached ?? state),
+      });
+    },
+  };
+}
