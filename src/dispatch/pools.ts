@@ -262,8 +262,11 @@ export function makePools(options: PoolsOptions): Pools {
     },
     offer: (stream, state) => {
       const { pool: name, runnableSince } = summarize(state);
+      if (name === undefined || runnableSince === undefined) return true;
+      // Most servers of a deployment without executors of their own come here with every input.
+      if (pools.size === 0) return false;
       const namespace = parseStreamName(stream)?.namespace;
-      if (name === undefined || runnableSince === undefined || namespace === undefined) return true;
+      if (namespace === undefined) return true;
       const pool = pools.get(keyOf(namespace, name));
       if (!pool) return false;
       const isServed = hasRoom(pool) && typeof placeOf(pool, state) !== "number";

@@ -21,7 +21,7 @@ import type { JournalWriter } from "./journal-writer.ts";
 import type { Loader } from "./loader.ts";
 import type { EngineObserver } from "./observer.ts";
 import type { Clock, Entropy, RecordStore, StoredCommit } from "./ports.ts";
-import { lookUpRecords } from "./record-lookups.ts";
+import { lookUpRecords, NOTHING_FOUND } from "./record-lookups.ts";
 import { asUnavailable, releaseVerdicts } from "./release.ts";
 import type { PendingCommand, StreamEntry } from "./stream-entry.ts";
 import {
@@ -253,9 +253,10 @@ export function makeCommitter(options: CommitterOptions): Committer {
     taken: readonly PendingCommand<State, Command, Event, Reply>[],
   ): Promise<void> {
     for (let tries = 1; ; tries += 1) {
-      const found = await lookUp(entry, taken.filter(isOpen));
+      const hasForgotten = entry.fold !== null && entry.fold.forgotten.links.length > 0;
+      const found = hasForgotten ? await lookUp(entry, taken.filter(isOpen)) : NOTHING_FOUND;
       // After the look-up: a command that was answered meanwhile must not be done.
-      const batch = taken.filter(isOpen);
+      const batch = taken.every(isOpen) ? taken : taken.filter(isOpen);
       const fold = entry.fold;
       if (!fold || batch.length === 0) return;
       const at = Math.max(options.nowMs(), fold.at);

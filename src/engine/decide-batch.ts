@@ -43,11 +43,11 @@ export interface DecideOptions {
 function markOf(envelope: CommandEnvelope<unknown>, events: number): CommandMark {
   const { name, actor, requestId, bodyHash } = envelope;
   return {
+    ...(actor === undefined ? {} : { actor }),
+    ...(bodyHash === undefined ? {} : { bodyHash }),
     command: name,
     events,
-    ...(actor === undefined ? {} : { actor }),
     ...(requestId === undefined ? {} : { requestId }),
-    ...(bodyHash === undefined ? {} : { bodyHash }),
   };
 }
 
@@ -62,13 +62,13 @@ function reused(requestId: string): Refusal {
 /** The verdict on a request id that was seen before; `undefined` when it is new. */
 function repeatedRequest(
   fold: StreamFold<unknown>,
-  inBatch: ReadonlyMap<string, string>,
+  inBatch: ReadonlyMap<string, string> | undefined,
   envelope: CommandEnvelope<unknown>,
 ): Verdict<never> | undefined {
   const { requestId, bodyHash = "" } = envelope;
   if (requestId === undefined) return undefined;
   const mark = fold.requests.get(requestId);
-  const earlier = mark?.bodyHash ?? inBatch.get(requestId);
+  const earlier = mark?.bodyHash ?? inBatch?.get(requestId);
   if (earlier === undefined) return undefined;
   if (earlier !== bodyHash) return { kind: "refused", refusal: reused(requestId) };
   return { kind: "repeated", revision: mark?.revision ?? fold.revision + 1, requestId, bodyHash };
@@ -100,7 +100,7 @@ export function decideBatch<State, Command, Event, Reply>(
   const verdicts: Verdict<Reply>[] = [];
   const marks: CommandMark[] = [];
   const events: Event[] = [];
-  const inBatch = new Map<string, string>();
+  let inBatch: Map<string, string> | undefined;
   let state = fold.state;
 
   function decide(command: Command): Decision<Event, Reply> {
@@ -121,6 +121,7 @@ export function decideBatch<State, Command, Event, Reply>(
     events.push(...caused);
     marks.push(markOf(envelope, caused.length));
     if (envelope.requestId !== undefined) {
+      inBatch ??= new Map();
       inBatch.set(envelope.requestId, envelope.bodyHash ?? "");
     }
     return { kind: "committed", firstEvent, eventCount: caused.length };

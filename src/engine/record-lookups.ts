@@ -7,7 +7,8 @@ import type { RecordStore } from "./ports.ts";
 import { recordBody } from "./record-codec.ts";
 import { filterKey, type StreamFold } from "./stream-fold.ts";
 
-const NOTHING_FOUND: FoundRecords = { find: () => undefined };
+/** What is found where nothing is forgotten. */
+export const NOTHING_FOUND: FoundRecords = { find: () => undefined };
 
 /** What `commands` need of the records beside `fold`; a key that is new costs nothing. */
 export async function lookUpRecords<State, Command>(

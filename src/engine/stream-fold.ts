@@ -110,6 +110,8 @@ export function foldRequests<State>(
   at: TimeMs,
 ): Pick<StreamFold<State>, "requests" | "requestOrder"> {
   let { requests, requestOrder } = fold;
+  const hasNew = commands.some((command) => command.requestId !== undefined);
+  if (!hasNew && requestOrder.size === 0) return { requests, requestOrder };
   let serial = requestOrder.maxKey() ?? 0;
   for (const command of commands) {
     if (command.requestId === undefined) continue;

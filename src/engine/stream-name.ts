@@ -46,9 +46,22 @@ export function parseStreamName(stream: string): StreamAddress | undefined {
   };
 }
 
+const SHARDS_KEPT = 10_000;
+/** Shards of streams that were asked for lately: two generations, the younger one is filled. */
+let young = new Map<StreamName, string>();
+let old = new Map<StreamName, string>();
+
 /** First 16 hex digits of the SHA-256 of a stream's name. */
 export function shardOf(stream: StreamName): string {
-  return hash("sha256", stream, "hex").slice(0, 16);
+  const known = young.get(stream) ?? old.get(stream);
+  if (known !== undefined) return known;
+  const shard = hash("sha256", stream, "hex").slice(0, 16);
+  if (young.size >= SHARDS_KEPT) {
+    old = young;
+    young = new Map();
+  }
+  young.set(stream, shard);
+  return shard;
 }
 
 /** Revision with leading zeros, so that text order is revision order. */

@@ -9,6 +9,12 @@ import type { Clock, StreamRow, ViewStore } from "./ports.ts";
 import type { StreamEntry } from "./stream-entry.ts";
 
 const FLUSH_INTERVAL_MS = 250;
+/**
+ * Of many rows each interval writes the oldest quarter, but at least this many: so a row is written
+ * once per interval while few streams are busy, and once per second while many are.
+ */
+const SHARE_ROWS_MIN = 500;
+const SHARES = 4;
 const RETRY_INTERVAL_MS = 1000;
 const CHUNK_ROWS = 500;
 /** Streams with unwritten rows (about 1 KiB each) above which committers wait. */
@@ -78,6 +84,8 @@ export function makeViewBacklog(
   let writing = new Map<StreamName, DirtyStream>();
   let room: { readonly promise: Promise<void>; readonly open: () => void } | null = null;
   let stopped = false;
+  /** How many of the oldest rows the next write takes. */
+  let wantedRows = 0;
 
   /** Notes a stream as behind; of two entries of one stream the one that is further on counts. */
   function note(stream: StreamName, behind: DirtyStream): void {
@@ -100,11 +108,28 @@ export function makeViewBacklog(
     }
   }
 
+  /** Takes the rows that have been behind the longest; a map keeps the order of first entry. */
+  function takeOldest(limit: number): Map<StreamName, DirtyStream> {
+    if (dirty.size <= limit) {
+      const all = dirty;
+      dirty = new Map();
+      return all;
+    }
+    const taken = new Map<StreamName, DirtyStream>();
+    for (const [stream, behind] of dirty) {
+      if (taken.size === limit) break;
+      taken.set(stream, behind);
+      dirty.delete(stream);
+    }
+    return taken;
+  }
+
   async function writeDirty(): Promise<void> {
+    const limit = wantedRows;
+    wantedRows = 0;
     if (dirty.size === 0) return;
-    const taken = dirty;
+    const taken = takeOldest(limit);
     writing = taken;
-    dirty = new Map();
     try {
       const rows = [...taken.values()].flatMap(rowsOf);
       for (let start = 0; start < rows.length; start += CHUNK_ROWS) {
@@ -122,12 +147,18 @@ export function makeViewBacklog(
     }
   }
 
-  const flush = makeCoalesced(writeDirty);
+  const write = makeCoalesced(writeDirty);
+
+  /** Writes at least so many of the oldest rows. */
+  function writeRows(rows: number): Promise<void> {
+    wantedRows = Math.max(wantedRows, rows);
+    return write();
+  }
 
   async function tick(): Promise<void> {
     let pauseMs = FLUSH_INTERVAL_MS;
     try {
-      await flush();
+      await writeRows(Math.max(SHARE_ROWS_MIN, Math.ceil(dirty.size / SHARES)));
     } catch (error) {
       observer.backgroundFailed("projection of views", error);
       pauseMs = RETRY_INTERVAL_MS;
@@ -169,7 +200,7 @@ export function makeViewBacklog(
       const revision = entry.fold?.revision ?? 0;
       note(entry.stream, { makeRow: () => rowOf(entry), revision, sinceMs: commitAt });
     },
-    flush,
+    flush: () => writeRows(Number.POSITIVE_INFINITY),
     pressure,
     isOverfull: () => dirty.size + writing.size > OVERFULL_ROWS,
     size: () => dirty.size + writing.size,

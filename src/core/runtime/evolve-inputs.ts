@@ -6,7 +6,15 @@ import type { EventPosition } from "../shared/aggregate.ts";
 import { admittedHeader } from "./input-header.ts";
 import type { RuntimeEvent } from "./events.ts";
 import { advance } from "./input-lifecycle.ts";
-import { headerOf, headersOf, liveInputIds, settledIfEmpty, withHeaders, woken } from "./lanes.ts";
+import {
+  headerOf,
+  headersOf,
+  liveInputIds,
+  settledIfEmpty,
+  withAdmitted,
+  withHeaders,
+  woken,
+} from "./lanes.ts";
 import { inputIdsIn } from "./ordinal-ranges.ts";
 import type { AbandonReason, InputHeader, RuntimeState } from "./state.ts";
 import { FoldError } from "../shared/fold-error.ts";
@@ -20,17 +28,10 @@ export function foldAdmission(
   position: EventPosition,
 ): RuntimeState {
   const header = admittedHeader(event, position);
-  const { inputId, ordinal, idempotencyKey } = header;
+  const { inputId, ordinal } = header;
   if (state.inputs.has(inputId)) throw new FoldError(`input ${inputId} was admitted before`);
   if (ordinal !== state.ordinal + 1) throw new FoldError(`ordinal ${ordinal} is out of order`);
-  const placed = withHeaders(state, [header]);
-  const admitted: RuntimeState = {
-    ...placed,
-    admitted: state.admitted.with(ordinal, inputId),
-    keys: idempotencyKey === undefined ? state.keys : state.keys.with(idempotencyKey, inputId),
-    counts: { ...placed.counts, accepted: state.counts.accepted + 1 },
-    ordinal,
-  };
+  const admitted = withAdmitted(state, header);
   return event.wakes ? woken(admitted, position.at) : admitted;
 }
 

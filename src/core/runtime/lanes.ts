@@ -96,6 +96,32 @@ export function withHeaders(state: RuntimeState, headers: readonly InputHeader[]
   };
 }
 
+/** The state with a header that it does not hold yet; one input costs no more than its places. */
+export function withAdmitted(state: RuntimeState, header: InputHeader): RuntimeState {
+  const { inputId, ordinal } = header;
+  const counted = COUNT_OF[header.state];
+  const isQueued = header.state === "queued";
+  const isSteer = isQueued && header.lane === "steer";
+  const entry = isQueued ? supersessionEntry(header) : undefined;
+  const counts = { ...state.counts, accepted: state.counts.accepted + 1 };
+  if (counted !== undefined) counts[counted] += 1;
+  return {
+    ...state,
+    inputs: state.inputs.with(inputId, header),
+    queueLane: isQueued && !isSteer ? state.queueLane.with(ordinal, inputId) : state.queueLane,
+    steerLane: isSteer ? state.steerLane.with(ordinal, inputId) : state.steerLane,
+    superseding: entry === undefined ? state.superseding : state.superseding.with(entry, inputId),
+    admitted: state.admitted.with(ordinal, inputId),
+    keys:
+      header.idempotencyKey === undefined
+        ? state.keys
+        : state.keys.with(header.idempotencyKey, inputId),
+    counts,
+    liveBytes: holdsBytes(header) ? state.liveBytes + header.payloadBytes : state.liveBytes,
+    ordinal,
+  };
+}
+
 /** How many inputs are queued in both lanes. */
 export function queuedCount(state: RuntimeState): number {
   return state.queueLane.size + state.steerLane.size;

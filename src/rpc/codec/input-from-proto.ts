@@ -61,16 +61,16 @@ function sourceFromProto(check: FieldCheck, source: InputSource | undefined): Co
       const peerId = checkId(check, origin.value.peerId, "source.peer.peer_id");
       const { runtimeId } = origin.value;
       const peerRuntime = checkOptionalId(check, runtimeId, "source.peer.runtime_id");
-      return { type: "peer", peerId, ...(peerRuntime ? { runtimeId: peerRuntime } : {}) };
+      return { peerId, ...(peerRuntime ? { runtimeId: peerRuntime } : {}), type: "peer" };
     }
     case "flow": {
       const flowId = checkId(check, origin.value.flowId, "source.flow.flow_id");
-      return { type: "flow", flowId, stepIndex: origin.value.stepIndex };
+      return { flowId, stepIndex: origin.value.stepIndex, type: "flow" };
     }
     case "external": {
       const { sourceName } = origin.value;
       const checked = checkId(check, sourceName, "source.external.source_name");
-      return { type: "external", sourceName: checked };
+      return { sourceName: checked, type: "external" };
     }
     case undefined:
       violate(check, "source.origin", "is required: operator, peer, flow, system or external");
@@ -121,10 +121,10 @@ function promptFromProto(check: FieldCheck, prompt: PromptInput): InputBody {
   const blocks = blocksFromProto(check, prompt.blocks, "prompt.blocks");
   const turn = turnMetadataFromProto(check, prompt.turnMetadata, "prompt.turn_metadata");
   return {
-    type: "prompt",
-    text,
     ...(blocks === undefined ? {} : { blocks }),
+    text,
     ...(turn === undefined ? {} : { turnMetadata: turn }),
+    type: "prompt",
   };
 }
 
@@ -135,11 +135,11 @@ function peerFromProto(check: FieldCheck, peer: PeerInput): InputBody {
   const mode = peer.handlingMode;
   const handlingMode = checkOptionalEnum(check, handlingModes, mode, "peer.handling_mode");
   return {
-    type: "peer",
-    ...(convention === undefined ? {} : { convention }),
-    body,
     ...(blocks === undefined ? {} : { blocks }),
+    body,
+    ...(convention === undefined ? {} : { convention }),
     ...(handlingMode === undefined ? {} : { handlingMode }),
+    type: "peer",
   };
 }
 
@@ -149,11 +149,11 @@ function flowStepFromProto(check: FieldCheck, step: FlowStepInput): InputBody {
   const blocks = blocksFromProto(check, step.blocks, "flow_step.blocks");
   const turn = turnMetadataFromProto(check, step.turnMetadata, "flow_step.turn_metadata");
   return {
-    type: "flow_step",
-    stepId,
-    instructions,
     ...(blocks === undefined ? {} : { blocks }),
+    instructions,
+    stepId,
     ...(turn === undefined ? {} : { turnMetadata: turn }),
+    type: "flow_step",
   };
 }
 
@@ -166,12 +166,12 @@ function externalEventFromProto(check: FieldCheck, event: ExternalEventInput): I
   const renderField = "external_event.render_metadata";
   const render = renderFromProto(check, event.renderMetadata, renderField);
   return {
-    type: "external_event",
-    eventType,
-    payload,
     ...(blocks === undefined ? {} : { blocks }),
+    eventType,
     handlingMode: mode ?? "queue",
+    payload,
     ...(render === undefined ? {} : { renderMetadata: render }),
+    type: "external_event",
   };
 }
 
@@ -182,10 +182,10 @@ function continuationFromProto(check: FieldCheck, continuation: ContinuationInpu
   const requestField = "continuation.request_id";
   const requestId = checkOptionalId(check, continuation.requestId, requestField);
   return {
-    type: "continuation",
-    reason,
-    handlingMode: mode ?? "queue",
     ...(requestId === undefined ? {} : { continuationRequestId: requestId }),
+    handlingMode: mode ?? "queue",
+    reason,
+    type: "continuation",
   };
 }
 
@@ -301,6 +301,35 @@ function assertSize(payloadBytes: number, limitBytes: number, prefix: string): v
   );
 }
 
+/** Members of a stored input that say nothing about its content. */
+interface InputMarks {
+  readonly createdAt: TimeMs;
+  readonly idempotencyKey: string | undefined;
+  readonly inputId: InputId;
+  readonly traceParent: string | undefined;
+}
+
+function storedInput(content: Omit<CoreInput, keyof InputMarks>, marks: InputMarks): CoreInput {
+  const { body, causationId, correlationId, durability, labels } = content;
+  const { operatorEligible, source, supersessionKey, transcriptEligible } = content;
+  const { createdAt, idempotencyKey, inputId, traceParent } = marks;
+  return {
+    body,
+    ...(causationId === undefined ? {} : { causationId }),
+    ...(correlationId === undefined ? {} : { correlationId }),
+    createdAt,
+    durability,
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    inputId,
+    ...(labels === undefined ? {} : { labels }),
+    operatorEligible,
+    source,
+    ...(supersessionKey === undefined ? {} : { supersessionKey }),
+    ...(traceParent === undefined ? {} : { traceParent }),
+    transcriptEligible,
+  };
+}
+
 /**
  * The stored form of an input. Throws INVALID_FIELD with everything that was found wrong, also what
  * the caller noted in `check` before, and PAYLOAD_TOO_LARGE.
@@ -318,16 +347,17 @@ export function inputFromProto(
   const causationId = checkOptionalId(check, input.causationId, "causation_id");
   const labels = checkLabels(check, input.labels, "labels");
   const durability = checkOptionalEnum(check, durabilities, input.durability, "durability");
+  // Here and below members stand in the order of their names: so their text is made fastest.
   const content = {
-    source: sourceFromProto(check, input.source),
-    durability: durability ?? ("durable" as const),
-    transcriptEligible: input.visibility?.transcriptEligible ?? true,
-    operatorEligible: input.visibility?.operatorEligible ?? true,
-    ...(supersessionKey === undefined ? {} : { supersessionKey }),
-    ...(correlationId === undefined ? {} : { correlationId }),
-    ...(causationId === undefined ? {} : { causationId }),
-    ...(labels === undefined ? {} : { labels }),
     body: bodyFromProto(check, input.kind),
+    ...(causationId === undefined ? {} : { causationId }),
+    ...(correlationId === undefined ? {} : { correlationId }),
+    durability: durability ?? ("durable" as const),
+    ...(labels === undefined ? {} : { labels }),
+    operatorEligible: input.visibility?.operatorEligible ?? true,
+    source: sourceFromProto(check, input.source),
+    ...(supersessionKey === undefined ? {} : { supersessionKey }),
+    transcriptEligible: input.visibility?.transcriptEligible ?? true,
   };
   finish(check);
   const { traceParent } = defaults;
@@ -341,13 +371,7 @@ export function inputFromProto(
     memberBytes("traceParent", traceParent);
   assertSize(payloadBytes, defaults.payloadBytesMax, check.prefix);
   return {
-    input: {
-      inputId: id,
-      createdAt,
-      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-      ...(traceParent === undefined ? {} : { traceParent }),
-      ...content,
-    },
+    input: storedInput(content, { createdAt, idempotencyKey, inputId: id, traceParent }),
     bodyHash: createHash("sha256").update(text).digest("hex"),
     payloadBytes,
     inputIdIsFresh: inputId === undefined,

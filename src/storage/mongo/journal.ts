@@ -45,10 +45,15 @@ const keysPerQueryMax = 1_000;
 const streamsPerShardMax = 1_000;
 const pointProbesAtOnce = 16;
 
-function commitBytes(commit: StoredCommit): number {
-  return (
-    Buffer.byteLength(commit.commandsText) + Buffer.byteLength(commit.eventsText) + envelopeBytes
-  );
+/** Most bytes of UTF-8 that a character of a text takes. */
+const characterBytesMax = 3;
+/** Texts that are surely smaller than this need not be measured exactly. */
+const exactFromBytes = 1024 * 1024;
+
+function commitBytes({ commandsText, eventsText }: StoredCommit): number {
+  const bytesMax = (commandsText.length + eventsText.length) * characterBytesMax;
+  if (bytesMax < exactFromBytes) return bytesMax + envelopeBytes;
+  return Buffer.byteLength(commandsText) + Buffer.byteLength(eventsText) + envelopeBytes;
 }
 
 function outcomeOf(error: { readonly index: number; readonly code: number }): AppendOutcome {
