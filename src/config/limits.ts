@@ -35,6 +35,15 @@ export const limitSettings = {
       "Size of one input as canonical JSON. Inputs travel in one document with others; what is " +
       "larger belongs into a store of its own, with a reference in the input.",
   }),
+  runResultBytesMax: numberSetting({
+    variable: "KEELSON_RUN_RESULT_BYTES_MAX",
+    byDefault: 1 * MIB,
+    min: 1 * KIB,
+    max: 2 * MIB,
+    why:
+      "Size of what a run produced as canonical JSON. It is kept in the history and answered to " +
+      "everybody who waited; what is larger belongs into a store of its own, with a reference.",
+  }),
   batchInputsMax: numberSetting({
     variable: "KEELSON_BATCH_INPUTS_MAX",
     byDefault: 1_000,

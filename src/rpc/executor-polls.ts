@@ -16,34 +16,17 @@ import {
   leaseLossToProto,
   steerNoticeToProto,
 } from "./codec/executor-message.ts";
-import { finish, makeFieldCheck, violate } from "./codec/field-check.ts";
+import { finish, makeFieldCheck } from "./codec/field-check.ts";
 import { runAssignmentToProto } from "./codec/run-assignment.ts";
-import { durationFromProto, durationToProto } from "./codec/time.ts";
+import { durationToProto } from "./codec/time.ts";
 import type { ExecutorSessionsOptions } from "./executor-sessions.ts";
 import { requestedTermsOf, type RequestedTerms, termsWithTtl } from "./executor-terms.ts";
+import { waitMs } from "./wait-time.ts";
 
-const POLL_MAX_MS = 60_000;
 const RENEWALS_PER_TTL = 3;
-/** A call with a deadline is answered this share of it, or this long, before it. */
-const DEADLINE_MARGIN_SHARE = 0.1;
-const DEADLINE_MARGIN_MAX_MS = 500;
 
 function sameTarget(left: RequestedTerms, right: RequestedTerms): boolean {
   return JSON.stringify(left.target) === JSON.stringify(right.target) && left.slots === right.slots;
-}
-
-/** How long a poll waits: as asked for, at most a minute, and less than the call's own deadline. */
-function waitMsOf(request: PollRunRequest, deadlineMs: number | undefined): number {
-  const askedMs = request.timeout ? durationFromProto(request.timeout) : POLL_MAX_MS;
-  if (askedMs === undefined) {
-    const check = makeFieldCheck();
-    violate(check, "timeout", "must be 0 to 60 s");
-    finish(check);
-  }
-  const wantedMs = Math.min(askedMs ?? POLL_MAX_MS, POLL_MAX_MS);
-  if (deadlineMs === undefined) return wantedMs;
-  const marginMs = Math.min(deadlineMs * DEADLINE_MARGIN_SHARE, DEADLINE_MARGIN_MAX_MS);
-  return Math.max(0, Math.min(wantedMs, deadlineMs - marginMs));
 }
 
 /** Empties the mailbox into an answer; of several runs one is taken, the others go out later. */
@@ -120,8 +103,12 @@ export function makeExecutorPolls(
     context: HandlerContext,
   ): Promise<PollRunResponse> {
     const { namespace } = callerOf(context);
-    const { terms, heldRunIds } = requestedTermsOf(namespace, request, true);
-    const endMs = clock.monotonicMs() + waitMsOf(request, context.timeoutMs());
+    const check = makeFieldCheck();
+    const { terms, heldRunIds } = requestedTermsOf(check, namespace, request, true);
+    const { longPollMaxMs } = options.limits;
+    const timeoutMs = waitMs(check, request.timeout, 0, longPollMaxMs, context);
+    finish(check);
+    const endMs = clock.monotonicMs() + timeoutMs;
     const session = await pollSession(terms, heldRunIds);
     turns.set(session, context);
     const isPassedOver = (): boolean => turns.get(session) !== context;

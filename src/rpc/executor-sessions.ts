@@ -26,6 +26,7 @@ import {
 import { checkId, finish, makeFieldCheck, violate } from "./codec/field-check.ts";
 import { durationToProto } from "./codec/time.ts";
 import { checkRunIds, requestedTermsOf, termsWithTtl } from "./executor-terms.ts";
+import type { RpcLimits } from "./runtime-options.ts";
 
 const HEARTBEAT_MS = 10_000;
 const DETACHED_MAX = 1000;
@@ -38,6 +39,7 @@ export interface ExecutorSessionsOptions {
   readonly nowMs: () => number;
   /** Time to live of leases when neither executor nor runtime say. */
   readonly leaseTtlMs: number;
+  readonly limits: Pick<RpcLimits, "longPollMaxMs">;
 }
 
 type SessionHandlers = Pick<
@@ -54,7 +56,9 @@ export function makeExecutorSessions(options: ExecutorSessionsOptions): SessionH
     context: HandlerContext,
   ): AsyncGenerator<AttachResponse> {
     const { namespace } = callerOf(context);
-    const { terms, heldRunIds } = requestedTermsOf(namespace, request, false);
+    const check = makeFieldCheck();
+    const { terms, heldRunIds } = requestedTermsOf(check, namespace, request, false);
+    finish(check);
     const complete = await termsWithTtl(terms, streams, options.leaseTtlMs);
     const session = await dispatcher.attach(complete, heldRunIds);
     const restMs = (): number => remainingMs(session, clock.monotonicMs());

@@ -11,7 +11,7 @@ import {
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import type { SessionTerms } from "../dispatch/session.ts";
 import { streamName } from "../engine/stream-name.ts";
-import { checkId, type FieldCheck, finish, makeFieldCheck, violate } from "./codec/field-check.ts";
+import { checkId, type FieldCheck, violate } from "./codec/field-check.ts";
 import { durationFromProto } from "./codec/time.ts";
 
 const RUNTIMES_MAX = 1000;
@@ -65,13 +65,13 @@ export function checkRunIds(check: FieldCheck, runIds: readonly string[]): reado
   return runIds.map((runId, index) => runIdOf(checkId(check, runId, `held_run_ids[${index}]`)));
 }
 
-/** The terms of a request and the runs that the executor holds. Throws INVALID_FIELD. */
+/** The terms of a request and the runs that the executor holds. */
 export function requestedTermsOf(
+  check: FieldCheck,
   namespace: Namespace,
   request: AttachRequest | PollRunRequest,
   polls: boolean,
 ): { readonly terms: RequestedTerms; readonly heldRunIds: readonly RunId[] } {
-  const check = makeFieldCheck();
   const { slots, capabilities } = request;
   if (slots > SLOTS_MAX) violate(check, "slots", `must be 1 to ${SLOTS_MAX}, or 0 for 1`);
   if (capabilities.length > CAPABILITIES_MAX) {
@@ -91,9 +91,7 @@ export function requestedTermsOf(
         .map((name, index) => checkId(check, name, `capabilities[${index}]`)),
     ),
   };
-  const heldRunIds = checkRunIds(check, request.heldRunIds);
-  finish(check);
-  return { terms, heldRunIds };
+  return { terms, heldRunIds: checkRunIds(check, request.heldRunIds) };
 }
 
 /**

@@ -56,9 +56,9 @@ import {
   runAssignmentToProto,
 } from "./codec/run-assignment.ts";
 import { turnMetadataToProto } from "./codec/content.ts";
+import type { RpcLimits } from "./runtime-options.ts";
 
 const DIGEST = /^[0-9a-f]{64}$/;
-const RESULT_BYTES_MAX = 1024 * 1024;
 const ERROR_BYTES_MAX = 64 * 1024;
 const INPUTS_MAX = 10_000;
 /** Bytes of a report without what the executor puts into it, for batching. */
@@ -70,6 +70,7 @@ export interface ExecutorWritesOptions {
   readonly payloads: Payloads;
   readonly batchInputsMax: number;
   readonly batchBytesMax: number;
+  readonly limits: Pick<RpcLimits, "runResultBytesMax">;
 }
 
 type WriteHandlers = Pick<
@@ -142,11 +143,11 @@ function checkOutcome(check: FieldCheck, request: CompleteRunRequest): RunOutcom
 }
 
 /** Bytes of an outcome. Refuses RESULT_TOO_LARGE. */
-function checkedResultBytes(outcome: RunOutcome): number {
+function checkedResultBytes(outcome: RunOutcome, limitBytes: number): number {
   const bytes = Buffer.byteLength(canonicalText(outcome));
-  if (bytes <= RESULT_BYTES_MAX) return bytes;
-  const message = `The outcome has ${bytes} bytes, at most ${RESULT_BYTES_MAX} are allowed`;
-  const metadata = { limitBytes: RESULT_BYTES_MAX, actualBytes: bytes };
+  if (bytes <= limitBytes) return bytes;
+  const message = `The outcome has ${bytes} bytes, at most ${limitBytes} are allowed`;
+  const metadata = { limitBytes, actualBytes: bytes };
   throw new RefusedError(refusalOf("RESULT_TOO_LARGE", message, metadata));
 }
 
@@ -242,7 +243,7 @@ export function makeExecutorWrites(options: ExecutorWritesOptions): WriteHandler
         ? checkBoundary(check, request.finalBoundary, "final_boundary.")
         : undefined;
       finish(check);
-      const resultBytes = checkedResultBytes(outcome);
+      const resultBytes = checkedResultBytes(outcome, options.limits.runResultBytesMax);
       const command = hashed({
         type: "complete_run" as const,
         ...run,

@@ -4,8 +4,9 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { type FieldCheck, violate } from "./codec/field-check.ts";
 import { durationFromProto } from "./codec/time.ts";
 
-/** An answer is sent this long before the caller's own deadline, so that it arrives. */
-const DEADLINE_MARGIN_MS = 100;
+/** An answer is sent this share of the caller's deadline, or this long, before it is over. */
+const DEADLINE_MARGIN_SHARE = 0.1;
+const DEADLINE_MARGIN_MAX_MS = 500;
 
 /** The time by the field `timeout` of a request; the longest when it was not given. */
 export function waitMs(
@@ -21,5 +22,7 @@ export function waitMs(
   }
   const leftMs = context.timeoutMs();
   const wanted = asked ?? 0;
-  return leftMs === undefined ? wanted : Math.min(wanted, leftMs - DEADLINE_MARGIN_MS);
+  if (leftMs === undefined) return wanted;
+  const marginMs = Math.min(leftMs * DEADLINE_MARGIN_SHARE, DEADLINE_MARGIN_MAX_MS);
+  return Math.max(0, Math.min(wanted, leftMs - marginMs));
 }

@@ -20,7 +20,6 @@ import { systemClock, systemEntropy } from "./system-clock.ts";
 import { SERVER_VERSION } from "./version.ts";
 
 const MIB = 1024 * 1024;
-const RUN_RESULT_BYTES_MAX = 1 * MIB;
 /** Bytes of one message on the wire; a batch of the largest size fits, however it is written. */
 const MESSAGE_BYTES_MAX = 32 * MIB;
 
@@ -59,7 +58,7 @@ function limitsOf(config: ServerConfig): RpcLimits {
     attemptLimitMax: config.attemptLimitMax,
     longPollMaxMs: config.longPollMs,
     watchBufferEventsMax: config.watchBufferEventsMax,
-    runResultBytesMax: RUN_RESULT_BYTES_MAX,
+    runResultBytesMax: config.runResultBytesMax,
     inFlightBytesMax: config.inFlightBytesMax,
     runtimeDefaults: runtimeDefaultsOf(config),
   };
@@ -135,6 +134,7 @@ function routeOptionsOf(
       leaseTtlMs: config.leaseTtlMs,
       batchInputsMax: BATCH_INPUTS_MAX,
       batchBytesMax: BATCH_BYTES_MAX,
+      limits,
     },
     admin: {
       ...shared,

@@ -216,6 +216,11 @@ const SPANS: readonly Case[] = [
     ["timeout"],
   ],
   [
+    "poll, two minutes, by nobody",
+    ({ executors }) => executors.pollRun({ pool: "p", timeout: { seconds: 120n } }),
+    ["executor_id", "incarnation_id", "timeout"],
+  ],
+  [
     "lease of an executor, a day",
     ({ executors }) => executors.pollRun({ ...who, pool: "p", leaseTtl: DAY }),
     ["lease_ttl"],

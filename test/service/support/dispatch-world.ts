@@ -70,6 +70,19 @@ function observerOf(failures: { task: string; error: unknown }[]): EngineObserve
   };
 }
 
+const LIMITS = {
+  inputPayloadBytesMax: MIB,
+  batchInputsMax: 1000,
+  batchBytesMax: 4 * MIB,
+  queueLimitMax: 100_000,
+  attemptLimitMax: 100,
+  longPollMaxMs: 60_000,
+  watchBufferEventsMax: 1000,
+  runResultBytesMax: MIB,
+  inFlightBytesMax: 256 * MIB,
+  runtimeDefaults: RUNTIME_DEFAULTS,
+};
+
 function servicesOf(
   name: string,
   controlPlane: ControlPlane,
@@ -88,6 +101,7 @@ function servicesOf(
     leaseTtlMs: RUNTIME_DEFAULTS.leaseTtlMs,
     batchInputsMax: BATCH_INPUTS_MAX,
     batchBytesMax: BATCH_BYTES_MAX,
+    limits: LIMITS,
   });
   const runtime = makeRuntimeService({
     streams,
@@ -98,18 +112,7 @@ function servicesOf(
     nowMs: engine.time.nowMs,
     clock,
     entropy: makeSeededEntropy(name.length + 1000),
-    limits: {
-      inputPayloadBytesMax: MIB,
-      batchInputsMax: 1000,
-      batchBytesMax: 4 * MIB,
-      queueLimitMax: 100_000,
-      attemptLimitMax: 100,
-      longPollMaxMs: 60_000,
-      watchBufferEventsMax: 1000,
-      runResultBytesMax: MIB,
-      inFlightBytesMax: 256 * MIB,
-      runtimeDefaults: RUNTIME_DEFAULTS,
-    },
+    limits: LIMITS,
     waits: makeCompletionWaits({ streams, clock, drainSignal }),
     drainSignal,
     budget: { take: () => undefined, release: () => undefined },

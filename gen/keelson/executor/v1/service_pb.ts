@@ -216,8 +216,8 @@ export type PollRunRequest = Message<"keelson.executor.v1.PollRunRequest"> & {
   heldRunIds: string[];
 
   /**
-   * How long to wait at most, up to 60 s; zero asks without waiting. 60 s when absent; the call's
-   * own deadline may end it earlier.
+   * How long to wait at most, up to the server's limit, 60 s unless configured otherwise; zero asks
+   * without waiting. The limit when absent; the call's own deadline may end it earlier.
    *
    * @generated from field: google.protobuf.Duration timeout = 6;
    */
@@ -517,7 +517,8 @@ export type CompleteRunRequest = Message<"keelson.executor.v1.CompleteRunRequest
   generation: bigint;
 
   /**
-   * What the run produced, at most 1 MiB of canonical JSON. None when not set.
+   * What the run produced, at most 1 MiB of canonical JSON unless the server is configured
+   * otherwise. None when not set.
    *
    * @generated from oneof keelson.executor.v1.CompleteRunRequest.outcome
    */
