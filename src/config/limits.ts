@@ -152,6 +152,15 @@ export const limitSettings = {
       "How long a new connection may take to say which protocol it speaks, to shake hands for " +
       "TLS and to send the head of an HTTP/1.1 request. A connection that stays silent is closed.",
   }),
+  requestTimeoutMs: numberSetting({
+    variable: "KEELSON_REQUEST_TIMEOUT_MS",
+    byDefault: 120_000,
+    min: 100,
+    max: 3_600_000,
+    why:
+      "How long a request may take to arrive as a whole, and each message of a stream from its " +
+      "first byte on. What was begun and never ends would be held for ever.",
+  }),
   idleTimeoutMs: numberSetting({
     variable: "KEELSON_IDLE_TIMEOUT_MS",
     byDefault: 120_000,

@@ -5,7 +5,7 @@
  */
 import type { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { constants, Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import type { Writable } from "node:stream";
 import {
   Code,
@@ -24,6 +24,7 @@ import {
 import { type Refusal, RefusedError } from "../core/shared/refusal.ts";
 import { connectErrorOf, isTransportError, wireRefusalOf } from "./errors.ts";
 import { codeName } from "./interceptor.ts";
+import { messagesInTime, wholeInTime } from "./message-arrival.ts";
 import { sendAtOnce, shortExchangeOf, shortRequestOf } from "./short-exchange.ts";
 
 /** A request as either of Node's servers hands it over. */
@@ -52,6 +53,8 @@ export interface RpcHandlerOptions {
   /** Cuts the calls that are left when a stop takes too long. */
   readonly shutdownSignal: AbortSignal;
   readonly budget: InFlightBudget;
+  /** How long a message may take to arrive over HTTP/2. */
+  readonly requestTimeoutMs: number;
   /** Size of one message, also after decompression. */
   readonly messageBytesMax: number;
   /** Told of calls whose answer could not be written for another reason than a caller gone. */
@@ -88,6 +91,10 @@ function holdBytes(bytes: number, response: NodeResponse, budget: InFlightBudget
   ending.once("close", () => budget.release(bytes));
 }
 
+function isOneMessage({ method }: UniversalHandler): boolean {
+  return method.methodKind === "unary" || method.methodKind === "server_streaming";
+}
+
 /**
  * The body of a call with its bytes accounted for: a message is held until its call is answered; a
  * stream of messages is read only while there is room, because its bytes come and go with each one.
@@ -98,10 +105,7 @@ function accountedBody(
   response: NodeResponse,
   budget: InFlightBudget,
 ): AsyncIterable<Uint8Array> {
-  const { methodKind } = handler.method;
-  if (methodKind === "client_streaming" || methodKind === "bidi_streaming") {
-    return whileThereIsRoom(body, budget);
-  }
+  if (!isOneMessage(handler)) return whileThereIsRoom(body, budget);
   let heldBytes = 0;
   let isOver = false;
   const ending: EventEmitter = response;
@@ -168,6 +172,41 @@ function breakOff(response: NodeResponse): void {
   body.end();
 }
 
+/** The body of a call over HTTP/2, which ends with an error when a message stays incomplete. */
+function punctualBody(
+  handler: UniversalHandler,
+  body: AsyncIterable<Uint8Array>,
+  { requestTimeoutMs, onTurnedAway }: RpcHandlerOptions,
+): AsyncIterable<Uint8Array> {
+  const { service, method } = handler;
+  const lateError = (): ConnectError => {
+    const message = `A message of the request did not arrive whole within ${requestTimeoutMs} ms`;
+    const late = new ConnectError(message, Code.DeadlineExceeded);
+    const refusal = {
+      ...wireRefusalOf(late),
+      message,
+      metadata: { limitMs: `${requestTimeoutMs}` },
+    };
+    onTurnedAway(service.typeName, method.name, codeName(refusal.code), refusal.reason);
+    return connectErrorOf(refusal);
+  };
+  const terms = { timeoutMs: requestTimeoutMs, lateError };
+  return isOneMessage(handler) ? wholeInTime(body, terms) : messagesInTime(body, terms);
+}
+
+/**
+ * Has the stream of a call closed with its answer, also when the caller never ends its own side: a
+ * call that was refused before its message arrived would stay open for ever.
+ */
+function closeWithAnswer({ stream }: Http2ServerRequest): void {
+  // The last thing that is sent; once it is on its way, nothing more is read.
+  stream.once("wantTrailers", () => {
+    setImmediate(() => {
+      if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+    });
+  });
+}
+
 /** Makes the handler of all calls. */
 export function makeRpcHandler(options: RpcHandlerOptions): NodeRequestHandler {
   const { budget, messageBytesMax, shutdownSignal } = options;
@@ -205,7 +244,10 @@ export function makeRpcHandler(options: RpcHandlerOptions): NodeRequestHandler {
         return;
       }
       const given = incoming.body as AsyncIterable<Uint8Array>;
-      const body = accountedBody(handler, given, response, budget);
+      const isHttp2 = request instanceof Http2ServerRequest;
+      if (isHttp2) closeWithAnswer(request);
+      const punctual = isHttp2 ? punctualBody(handler, given, options) : given;
+      const body = accountedBody(handler, punctual, response, budget);
       await universalResponseToNodeResponse(await handler({ ...incoming, body }), response);
     } catch (error) {
       breakOff(response);

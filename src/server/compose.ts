@@ -90,7 +90,7 @@ function hostForUrl(host: string): string {
 async function openPort(parts: Parts, handlers: () => readonly NodeRequestHandler[]) {
   const { config, metrics } = parts;
   const { host, port, connectionsMax, connectionStreamsMax } = config;
-  const { headerTimeoutMs, idleTimeoutMs } = config;
+  const { headerTimeoutMs, requestTimeoutMs, idleTimeoutMs } = config;
   const tls = await readTls(config);
   return listen({
     host,
@@ -98,6 +98,7 @@ async function openPort(parts: Parts, handlers: () => readonly NodeRequestHandle
     connectionsMax,
     connectionStreamsMax,
     headerTimeoutMs,
+    requestTimeoutMs,
     idleTimeoutMs,
     ...(tls === undefined ? {} : { tls }),
     onRefused: (cause) => metrics.refusedConnections.inc({ cause }),

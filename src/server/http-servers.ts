@@ -20,6 +20,7 @@ import type { NodeRequest, NodeResponse } from "../rpc/http-handler.ts";
 /** Limits of the servers. */
 export interface HttpServerOptions {
   readonly headerTimeoutMs: number;
+  readonly requestTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly connectionStreamsMax: number;
   readonly handle: (request: NodeRequest, response: NodeResponse) => void;
@@ -36,8 +37,6 @@ export interface SocketServer {
 
 const NO_ERROR = constants.NGHTTP2_NO_ERROR;
 const HEADER_BYTES_MAX = 32 * 1024;
-/** A whole request, body included, must be here by then; an answer may take any time. */
-const REQUEST_TIMEOUT_MS = 120_000;
 const STREAM_WINDOW_BYTES = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
 const SESSION_MEMORY_MIB = 64;
@@ -65,11 +64,12 @@ function refuse(socket: Socket, code: string): void {
 }
 
 function makeHttp1(options: HttpServerOptions, handle: RequestListener): Server {
-  const { headerTimeoutMs, idleTimeoutMs, onRefused } = options;
+  const { headerTimeoutMs, requestTimeoutMs, idleTimeoutMs, onRefused } = options;
   const server = createHttp1Server(
     {
       headersTimeout: headerTimeoutMs,
-      requestTimeout: Math.max(REQUEST_TIMEOUT_MS, headerTimeoutMs),
+      // A whole request, body included, must be here by then; an answer may take any time.
+      requestTimeout: Math.max(requestTimeoutMs, headerTimeoutMs),
       keepAliveTimeout: idleTimeoutMs,
       connectionsCheckingInterval: Math.min(1_000, headerTimeoutMs),
       maxHeaderSize: HEADER_BYTES_MAX,

@@ -75,6 +75,7 @@ function handlerOf(
     onTurnedAway: calls.turnedAway,
     shutdownSignal: cutSignal,
     budget,
+    requestTimeoutMs: options.config.requestTimeoutMs,
     messageBytesMax: MESSAGE_BYTES_MAX,
     onBroken: calls.itemFailed,
   });

@@ -31,6 +31,7 @@ async function open(options: Partial<ListenerOptions> = {}) {
     connectionsMax: 100,
     connectionStreamsMax: 10,
     headerTimeoutMs: 5_000,
+    requestTimeoutMs: 5_000,
     idleTimeoutMs: 5_000,
     handle: echo,
     onRefused: (cause) => refused.push(cause),
