@@ -90,6 +90,24 @@ export const limitSettings = {
     max: 100,
     why: "The most attempts that the configuration of a runtime may ask for.",
   }),
+  operationLimit: numberSetting({
+    variable: "KEELSON_OPERATION_LIMIT",
+    byDefault: 10_000,
+    min: 1,
+    max: 100_000,
+    why:
+      "Active operations of a runtime whose own configuration does not say; bounds what a runtime " +
+      "that never ends them costs.",
+  }),
+  completedRetention: numberSetting({
+    variable: "KEELSON_COMPLETED_RETENTION",
+    byDefault: 256,
+    min: 0,
+    max: 10_000,
+    why:
+      "Ended operations that stay in the registry of a runtime whose own configuration does not " +
+      "say. Those that left it can still be read by their ids and in the feed of completions.",
+  }),
   answerTimeoutMs: numberSetting({
     variable: "KEELSON_ANSWER_TIMEOUT_MS",
     byDefault: 10_000,

@@ -3,6 +3,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter, ConnectRouterOptions } from "@connectrpc/connect";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AdminService } from "../../gen/keelson/admin/v1/service_pb.ts";
+import { OperationService } from "../../gen/keelson/operation/v1/service_pb.ts";
 import { ExecutorService } from "../../gen/keelson/executor/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../gen/keelson/runtime/v1/service_pb.ts";
 import type { AdminServiceOptions } from "./admin-options.ts";
@@ -11,6 +12,8 @@ import { type ExecutorServiceOptions, makeExecutorService } from "./executor-ser
 import { type HealthServiceOptions, makeHealthService } from "./health-service.ts";
 import { makeCallInterceptor } from "./interceptor.ts";
 import type { RpcObserver } from "./observer.ts";
+import type { OperationServiceOptions } from "./operation-options.ts";
+import { makeOperationService } from "./operation-service.ts";
 import { REFLECTION_SERVICES, registerReflection } from "./reflection-service.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
 import { makeRuntimeService } from "./runtime-service.ts";
@@ -19,6 +22,7 @@ import { makeRuntimeService } from "./runtime-service.ts";
 export interface RouteOptions {
   readonly runtime: RuntimeServiceOptions;
   readonly executor: ExecutorServiceOptions;
+  readonly operation: OperationServiceOptions;
   readonly admin: AdminServiceOptions;
   readonly health: Omit<HealthServiceOptions, "services">;
   readonly observer: RpcObserver;
@@ -28,6 +32,7 @@ export interface RouteOptions {
 export const SERVICES: readonly DescService[] = [
   RuntimeControlPlaneService,
   ExecutorService,
+  OperationService,
   AdminService,
   Health,
   ...REFLECTION_SERVICES,
@@ -66,6 +71,7 @@ export function registerRoutes(router: ConnectRouter, options: RouteOptions): vo
   router
     .service(RuntimeControlPlaneService, makeRuntimeService(options.runtime), callOptions)
     .service(ExecutorService, makeExecutorService(options.executor), callOptions)
+    .service(OperationService, makeOperationService(options.operation), callOptions)
     .service(AdminService, makeAdminService(options.admin), callOptions);
 }
 
@@ -82,5 +88,6 @@ export function registerStartingRoutes(
   router
     .service(RuntimeControlPlaneService, {}, callOptions)
     .service(ExecutorService, {}, callOptions)
+    .service(OperationService, {}, callOptions)
     .service(AdminService, {}, callOptions);
 }

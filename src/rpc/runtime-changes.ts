@@ -54,6 +54,7 @@ const RESERVED_FAMILIES: ReadonlySet<string> = new Set([
   "topology",
   "executor",
   "drain",
+  "operation",
 ]);
 
 function envelopeOf(

@@ -37,7 +37,7 @@ export async function findInput(
 }
 
 /** The events of a stored commit of a runtime. */
-function runtimeEventsOf(stored: StoredCommit): readonly RuntimeEvent[] {
+export function runtimeEventsOf(stored: StoredCommit): readonly RuntimeEvent[] {
   return decodeCommit(stored).events.flatMap((json) => {
     const event = eventFromJson(json);
     return event === "unknown" ? [] : [event];

@@ -21,6 +21,8 @@ export interface WaitTerms {
 export interface Wait<Topic, Outcome> {
   readonly stream: StreamName;
   readonly topic: Topic;
+  /** Further topics that the wait is about; each once. */
+  readonly alsoTopics?: readonly Topic[];
   readonly terms: WaitTerms;
   /** The outcome as it stands; undefined while there is none. */
   readonly present: () => Promise<Outcome | undefined>;
@@ -103,15 +105,20 @@ export function makeStreamWaits<State, Event, Topic, Outcome>(
     return room;
   }
 
-  function enter(stream: StreamName, topic: Topic, tell: Tell<Outcome>): () => void {
+  function enter(stream: StreamName, topics: readonly Topic[], tell: Tell<Outcome>): () => void {
     const room = rooms.get(stream) ?? openRoom(stream);
-    const tells = room.waiters.get(topic) ?? new Set();
-    room.waiters.set(topic, tells.add(tell));
+    for (const topic of topics) {
+      const tells = room.waiters.get(topic) ?? new Set();
+      room.waiters.set(topic, tells.add(tell));
+    }
     waiting += 1;
     return () => {
       waiting -= 1;
-      tells.delete(tell);
-      if (tells.size === 0) room.waiters.delete(topic);
+      for (const topic of topics) {
+        const tells = room.waiters.get(topic);
+        tells?.delete(tell);
+        if (tells?.size === 0) room.waiters.delete(topic);
+      }
       if (room.waiters.size > 0) return;
       rooms.delete(stream);
       room.stopListening();
@@ -123,11 +130,11 @@ export function makeStreamWaits<State, Event, Topic, Outcome>(
     readonly ended: Promise<Outcome | undefined>;
     readonly leave: () => void;
   } {
-    const { stream, topic, terms, accepts } = wait;
+    const { stream, topic, alsoTopics = [], terms, accepts } = wait;
     const { promise, resolve, reject } = Promise.withResolvers<Outcome | undefined>();
     const abort = (): void => reject(abortReasonOf(terms.signal));
     const giveUp = (): void => resolve(undefined);
-    const exit = enter(stream, topic, (outcome) => {
+    const exit = enter(stream, [topic, ...alsoTopics], (outcome) => {
       if (outcome === undefined || accepts === undefined || accepts(outcome)) resolve(outcome);
     });
     const cancelTimer = clock.after(terms.timeoutMs, giveUp);

@@ -10,6 +10,7 @@ import type { CallObserver } from "../observability/rpc-observer.ts";
 import type { AdminStreams } from "../rpc/admin-options.ts";
 import { makeCompletionWaits } from "../rpc/completion-waits.ts";
 import { makeRpcHandler, type NodeRequestHandler } from "../rpc/http-handler.ts";
+import { makeOperationWaits } from "../rpc/operation-waits.ts";
 import { type RouteOptions, registerRoutes, registerStartingRoutes } from "../rpc/routes.ts";
 import type { RpcLimits } from "../rpc/runtime-options.ts";
 import type { ControlPlane } from "./control-plane.ts";
@@ -46,6 +47,8 @@ function runtimeDefaultsOf(config: ServerConfig): RuntimeConfig {
     retryBackoffMaxMs: 60_000,
     leaseTtlMs: config.leaseTtlMs,
     keepAlive: false,
+    operationLimit: config.operationLimit,
+    completedRetention: config.completedRetention,
   };
 }
 
@@ -136,6 +139,14 @@ function routeOptionsOf(
       batchInputsMax: BATCH_INPUTS_MAX,
       batchBytesMax: BATCH_BYTES_MAX,
       limits,
+    },
+    operation: {
+      streams,
+      entropy: systemEntropy,
+      limits,
+      clock: systemClock,
+      drainSignal,
+      waits: makeOperationWaits({ streams, clock: systemClock, drainSignal }),
     },
     admin: {
       ...shared,

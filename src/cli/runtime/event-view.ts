@@ -12,6 +12,7 @@ import {
   InputLane,
   type InputLifecycleEvent,
   InputState,
+  type OperationLifecycleEvent,
   RunFailureCause,
   type RunLifecycleEvent,
   type RuntimeEventEnvelope,
@@ -100,6 +101,25 @@ function drainText(event: DrainEvent): string {
   return parts.join(", ");
 }
 
+function operationText({ operationId, change }: OperationLifecycleEvent): string {
+  const name = printable(operationId);
+  switch (change.case) {
+    case "registered":
+      return `${name} ${short(change.value.displayName)}`;
+    case "peerReady":
+      return `${name} ${short(change.value.peerHandle?.peerName ?? "")}`;
+    case "progressed": {
+      const { message, percent } = change.value;
+      const share = percent === undefined ? "" : ` ${percent} %`;
+      return `${name}${share}${message === "" ? "" : `: ${short(message)}`}`;
+    }
+    case "ended":
+      return `${name} completion ${change.value.completionSequence}`;
+    default:
+      return name;
+  }
+}
+
 /** What an event says beside its code. */
 function eventText({ event }: RuntimeEventEnvelope): string {
   switch (event.case) {
@@ -119,6 +139,8 @@ function eventText({ event }: RuntimeEventEnvelope): string {
       return executorText(event.value);
     case "drain":
       return drainText(event.value);
+    case "operationLifecycle":
+      return operationText(event.value);
     case "publishedEvent": {
       const { payload } = event.value;
       return payload === undefined ? "" : short(JSON.stringify(toJson(ValueSchema, payload)));

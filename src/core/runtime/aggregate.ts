@@ -10,6 +10,7 @@ import { evolve } from "./evolve.ts";
 import { forget, forgettable, forgettableCount } from "./forget.ts";
 import { INITIAL_RUNTIME_STATE } from "./initial-state.ts";
 import { INPUTS_CLASS, RECEIPTS_CLASS } from "./record-codec.ts";
+import { OPERATIONS_CLASS } from "./operation-record.ts";
 import type { RuntimeState } from "./state.ts";
 import { bytesOf, summarize } from "./summarize.ts";
 
@@ -21,7 +22,7 @@ export const runtimeAggregate: Aggregate<RuntimeState, RuntimeCommand, RuntimeEv
   {
     kind: "runtime",
     foldVersion: FOLD_VERSION,
-    recordClasses: [INPUTS_CLASS, RECEIPTS_CLASS],
+    recordClasses: [INPUTS_CLASS, RECEIPTS_CLASS, OPERATIONS_CLASS],
     initial: INITIAL_RUNTIME_STATE,
     decide,
     evolve,

@@ -9,6 +9,7 @@ import { cancelReply } from "./cancel-inputs.ts";
 import { acceptedHeader, admittedHeader } from "./input-header.ts";
 import type { RuntimeCommand, RuntimeReply, StartedRun } from "./commands.ts";
 import type { RuntimeEvent, RuntimeEventType } from "./events.ts";
+import { answerOperation } from "./operation-decisions.ts";
 import { receiptOf } from "./receipt.ts";
 import { type Report, reportOf } from "./report.ts";
 import type { InputHeader } from "./state.ts";
@@ -152,5 +153,7 @@ export function answer(
       return { type: "drain_hosted", hosted: true };
     case "tick":
       return { type: "ticked", at: at.at };
+    default:
+      return answerOperation(command, events);
   }
 }

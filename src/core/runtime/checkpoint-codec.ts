@@ -2,10 +2,12 @@
  * The folded state as JSON and back, for checkpoints. Lanes, keys and orders follow from the
  * headers and are rebuilt; a checkpoint of another fold version is never read.
  */
-import type { InputId } from "../shared/ids.ts";
+import type { InputId, OperationId } from "../shared/ids.ts";
 import type { Json } from "../shared/json.ts";
 import { orderedMapOf } from "../shared/ordered-map.ts";
 import { headerOf } from "./lanes.ts";
+import type { Operation, OperationRegistry } from "./operation-state.ts";
+import { hasEnded } from "./operation-table.ts";
 import type { InputHeader, Lane, Receipt, RuntimeState } from "./state.ts";
 import { supersessionEntry } from "./supersession.ts";
 
@@ -17,12 +19,46 @@ type Rebuilt =
   | "steerLane"
   | "keys"
   | "superseding"
-  | "receipts";
+  | "receipts"
+  | "operations";
+
+/** The registry of operations: the plain members, and the operations themselves. */
+interface StoredRegistry extends Omit<OperationRegistry, "operations" | "active" | "ended"> {
+  readonly operations: readonly Operation[];
+}
 
 /** A checkpoint: the plain members, and headers in admission order. */
 interface StoredState extends Omit<RuntimeState, Rebuilt> {
   readonly inputs: readonly InputHeader[];
   readonly receipts: readonly Receipt[];
+  readonly operations: StoredRegistry;
+}
+
+function registryToStored(registry: OperationRegistry): StoredRegistry {
+  return {
+    operations: [...registry.operations.values()],
+    ordinal: registry.ordinal,
+    watermark: registry.watermark,
+    backgroundWatermark: registry.backgroundWatermark,
+    releasedThrough: registry.releasedThrough,
+    cursors: registry.cursors,
+    continuationId: registry.continuationId,
+  };
+}
+
+function registryFromStored(stored: StoredRegistry): OperationRegistry {
+  const { operations } = stored;
+  const active = operations.filter((operation) => !hasEnded(operation.status));
+  return {
+    ...stored,
+    operations: orderedMapOf(operations.map((it) => [it.operationId, it])),
+    active: orderedMapOf(active.map((it) => [it.ordinal, it.operationId])),
+    ended: orderedMapOf(
+      operations.flatMap(({ end, operationId }): [number, OperationId][] =>
+        end === undefined ? [] : [[end.sequence, operationId]],
+      ),
+    ),
+  };
 }
 
 /** The state as JSON; headers and receipts are shared with the state, not copied. */
@@ -51,6 +87,7 @@ export function stateToJson(state: RuntimeState): Json {
     liveBytes: state.liveBytes,
     inputs: [...state.admitted.values()].map((inputId) => headerOf(state, inputId)),
     receipts: [...state.receipts.values()],
+    operations: registryToStored(state.operations),
   };
   return stored as unknown as Json;
 }
@@ -83,5 +120,6 @@ export function stateFromJson(json: Json): RuntimeState {
       }),
     ),
     receipts: orderedMapOf(stored.receipts.map((receipt) => [receipt.ordinal, receipt])),
+    operations: registryFromStored(stored.operations),
   };
 }

@@ -16,6 +16,7 @@ import type {
 import type { DrainExitReason, PeerEndpoint } from "./drain-state.ts";
 import type { Input, RunOutcome } from "./input.ts";
 import type { InputTarget } from "./input-target.ts";
+import type { OperationCommand, OperationReply } from "./operation-commands.ts";
 import type { OrdinalRange } from "./ordinal-ranges.ts";
 import type {
   InputHeader,
@@ -61,6 +62,7 @@ export type CancelSelection =
 
 /** Everything a runtime can be asked to do. */
 export type RuntimeCommand =
+  | OperationCommand
   | {
       readonly type: "ensure_runtime";
       readonly runtimeId: RuntimeId;
@@ -233,6 +235,7 @@ export interface StartedRun {
 
 /** What commands answer, by kind. */
 export type RuntimeReply =
+  | OperationReply
   | {
       readonly type: "ensured";
       /** Whether the call registered the runtime, for the first time or again. */

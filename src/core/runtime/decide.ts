@@ -14,6 +14,8 @@ import {
 import type { RuntimeEvent } from "./events.ts";
 import { decideGrantLease, decideLapseLease, decideReleaseLease } from "./lease.ts";
 import { decideInterruptRun, decideLifecycle } from "./lifecycle.ts";
+import { decideOperation, operationLookups } from "./operation-decisions.ts";
+import { withObservation } from "./operation-wake.ts";
 import { notRegistered, refused, refusedByTable } from "./refusals.ts";
 import { decideEnsure } from "./registration.ts";
 import { decideCommitBoundary } from "./run-boundary.ts";
@@ -30,7 +32,15 @@ import type { RuntimeState } from "./state.ts";
 import { verdictOf } from "./table.ts";
 
 /** Families of event codes that only the runtime itself emits. */
-const RESERVED_CODES = ["input.", "run.", "runtime.", "topology.", "executor.", "drain."] as const;
+const RESERVED_CODES = [
+  "input.",
+  "run.",
+  "runtime.",
+  "topology.",
+  "executor.",
+  "operation.",
+  "drain.",
+] as const;
 
 function decidePublish(
   state: RuntimeState,
@@ -114,6 +124,8 @@ function decideCommand(
       return decideHostDrain(state, command, context);
     case "tick":
       return decideTick(state, command, context);
+    default:
+      return decideOperation(state, command, context);
   }
 }
 
@@ -125,7 +137,8 @@ export function decide(
   command: RuntimeCommand,
   context: DecideContext,
 ): Decision<RuntimeEvent, RuntimeReply> {
-  return withDrain(state, decideCommand(state, command, context), context);
+  const decision = decideCommand(state, command, context);
+  return withDrain(state, withObservation(state, decision, context), context);
 }
 
 /** Records that must be looked up for a command because the state may have forgotten them. */
@@ -136,6 +149,6 @@ export function lookups(state: RuntimeState, command: RuntimeCommand): readonly 
     case "cancel_inputs":
       return cancelLookups(state, command);
     default:
-      return [];
+      return operationLookups(state, command);
   }
 }

@@ -13,6 +13,7 @@ import type {
 import type { Json } from "../shared/json.ts";
 import type { DrainExitReason, DrainMode, DrainPhase } from "./drain-state.ts";
 import type { InputKind } from "./input.ts";
+import type { OperationEnvelopeEvent } from "./operation-envelopes.ts";
 import type { AbandonReason, InputStateName, Lane, Receipt, RuntimeStateName } from "./state.ts";
 
 /** What happened to an input. A duplicate makes no commit and so no envelope. */
@@ -85,6 +86,7 @@ export type DrainChange = "ingress_updated" | "started" | "spawned" | "exited" |
 
 /** What happened, by category. */
 export type EnvelopeEvent =
+  | OperationEnvelopeEvent
   | {
       readonly category: "input_lifecycle";
       readonly inputId: InputId;

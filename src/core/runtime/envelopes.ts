@@ -16,6 +16,7 @@ import type {
 import type { RuntimeEvent } from "./events.ts";
 import { evolve } from "./evolve.ts";
 import { headerOf, liveInputIds } from "./lanes.ts";
+import { operationCode, operationEnvelopes } from "./operation-envelopes.ts";
 import { inputIdsIn } from "./ordinal-ranges.ts";
 import { kindOf, laneOfPolicy, policyOf } from "./policy.ts";
 import { receiptOf } from "./receipt.ts";
@@ -244,8 +245,16 @@ function expanded(
       return [drain(before, event, after)];
     case "event_published":
       return [{ category: "published", payload: event.payload }];
-    default:
+    case "run_started":
+    case "run_acknowledged":
+    case "boundary_committed":
+    case "run_completed":
+    case "run_failed":
+    case "run_cancelled":
+    case "run_returned":
       return runEvents(before, event, after, position);
+    default:
+      return operationEnvelopes(before.operations, event, after.operations);
   }
 }
 
@@ -263,6 +272,8 @@ function codeOf(envelope: EnvelopeEvent, event: RuntimeEvent): string {
       return `executor.${envelope.change}`;
     case "drain":
       return `drain.${envelope.change}`;
+    case "operation_lifecycle":
+      return operationCode(envelope.change);
     case "published":
       return event.type === "event_published" ? event.eventCode : "";
   }

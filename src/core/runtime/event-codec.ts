@@ -39,6 +39,20 @@ const KNOWN = {
   drain_exited: true,
   drain_aborted: true,
   event_published: true,
+  operation_registered: true,
+  operation_provisioned: true,
+  operation_peer_ready: true,
+  operation_progressed: true,
+  operation_retire_requested: true,
+  operation_provisioning_failed: true,
+  operation_provisioning_aborted: true,
+  operation_completed: true,
+  operation_failed: true,
+  operation_cancelled: true,
+  operation_retired: true,
+  operations_terminated: true,
+  operations_collected: true,
+  completions_observed: true,
 } as const satisfies Record<RuntimeEventType, true>;
 
 /** Every event type that this build can fold. */

@@ -15,22 +15,31 @@ import type {
 } from "../shared/ids.ts";
 import type { CancelAnswer } from "./commands.ts";
 import type { Input, RunOutcome } from "./input.ts";
+import type { OperationEvent } from "./operation-events.ts";
 import type { OrdinalRange } from "./ordinal-ranges.ts";
 import type { DrainExitReason, DrainMode, PeerEndpoint } from "./drain-state.ts";
 import type { AbandonReason, RuntimeConfig } from "./state.ts";
 
+/** Settings that came later: configurations recorded before do not have them. */
+type LaterSetting = "operationLimit" | "completedRetention";
+
+/** A configuration as history has it. */
+export type RecordedConfig = Omit<RuntimeConfig, LaterSetting> &
+  Partial<Pick<RuntimeConfig, LaterSetting>>;
+
 /** Everything that can happen to a runtime. */
 export type RuntimeEvent =
+  | OperationEvent
   | {
       /** First registration, or return of an unregistered runtime (same epoch). */
       readonly type: "runtime_registered";
       readonly runtimeId: RuntimeId;
       readonly epochId: EpochId;
-      readonly config: RuntimeConfig;
+      readonly config: RecordedConfig;
       /** True when an unregistered runtime comes back. */
       readonly returning: boolean;
     }
-  | { readonly type: "runtime_configured"; readonly config: RuntimeConfig }
+  | { readonly type: "runtime_configured"; readonly config: RecordedConfig }
   | { readonly type: "runtime_unregistered"; readonly reason?: string }
   | {
       /** Queued, or consumed on accept, as the policy row says. */

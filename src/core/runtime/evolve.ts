@@ -23,7 +23,10 @@ import {
   foldRunStarted,
 } from "./evolve-runs.ts";
 import { wokenIfQueued } from "./lanes.ts";
+import type { OperationEvent } from "./operation-events.ts";
+import { foldOperations, settled, trimmed } from "./operation-fold.ts";
 import { LEASE_STEPS, type LeaseStepName, leaseStateOf } from "./lease-table.ts";
+import { completeConfig } from "./registration.ts";
 import { RUN_STEPS, runStateOf } from "./run-table.ts";
 import type { RuntimeState } from "./state.ts";
 import { PHASE_STEPS } from "./table.ts";
@@ -43,7 +46,7 @@ function foldRegistered(
     runtimeId: event.runtimeId,
     registration: "registered",
     epochId: event.epochId,
-    config: event.config,
+    config: completeConfig(event.config),
     createdAt: event.returning ? state.createdAt : position.at,
   };
 }
@@ -106,13 +109,29 @@ function foldPhase(state: RuntimeState, event: PhaseEvent, position: EventPositi
     case "runtime_recycled":
       return wokenIfQueued(next, position.at);
     case "runtime_reset":
-      return { ...next, epochId: event.epochId };
+      return { ...next, epochId: event.epochId, operations: settled(next.operations) };
     case "runtime_recovered":
       return wokenIfQueued({ ...next, epochId: event.epochId }, position.at);
     case "runtime_stopped":
     case "runtime_destroyed":
-      return next;
+      return { ...next, operations: settled(next.operations) };
   }
+}
+
+function foldConfigured(state: RuntimeState, event: EventOf<"runtime_configured">): RuntimeState {
+  const config = completeConfig(event.config);
+  const operations = trimmed(state.operations, config.completedRetention);
+  return { ...state, config, operations };
+}
+
+function foldOperation(
+  state: RuntimeState,
+  event: OperationEvent,
+  position: EventPosition,
+): RuntimeState {
+  const { epochId, config } = state;
+  const terms = { epochId, completedRetention: config.completedRetention };
+  return { ...state, operations: foldOperations(state.operations, event, position, terms) };
 }
 
 function fold(state: RuntimeState, event: RuntimeEvent, position: EventPosition): RuntimeState {
@@ -120,7 +139,7 @@ function fold(state: RuntimeState, event: RuntimeEvent, position: EventPosition)
     case "runtime_registered":
       return foldRegistered(state, event, position);
     case "runtime_configured":
-      return { ...state, config: event.config };
+      return foldConfigured(state, event);
     case "runtime_unregistered":
       return { ...state, registration: "unregistered", peerEndpoint: null };
     case "input_admitted":
@@ -164,6 +183,8 @@ function fold(state: RuntimeState, event: RuntimeEvent, position: EventPosition)
       return foldDrain(state, event, position);
     case "event_published":
       return state;
+    default:
+      return foldOperation(state, event, position);
   }
 }
 

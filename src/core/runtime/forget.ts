@@ -1,5 +1,6 @@
 /**
- * What may leave the folded state: inputs that are over, and receipts of ended runs. What decisions
+ * What may leave the folded state: inputs that are over, receipts of ended runs, and operations that
+ * ended and left the registry. What decisions
  * need of them later (keys, ids, content hashes) is found in their records (R8).
  */
 import type { ForgottenRecord } from "../shared/aggregate.ts";
@@ -12,6 +13,11 @@ import {
 } from "./record-codec.ts";
 import { isTerminal } from "./input-lifecycle.ts";
 import { headerOf, liveCount } from "./lanes.ts";
+import {
+  forgettableOperationCount,
+  forgettableOperations,
+  withoutOperations,
+} from "./operation-record.ts";
 import { nextSequence } from "./receipt.ts";
 import type { InputHeader, RuntimeState } from "./state.ts";
 
@@ -20,9 +26,11 @@ function heldReceipts(state: RuntimeState): number {
   return state.run === null ? 0 : nextSequence(state.run);
 }
 
-/** How many terminal inputs and receipts could leave the state now. */
+/** How many terminal inputs, receipts and ended operations could leave the state now. */
 export function forgettableCount(state: RuntimeState): number {
-  return state.inputs.size - liveCount(state) + state.receipts.size - heldReceipts(state);
+  const inputs = state.inputs.size - liveCount(state);
+  const receipts = state.receipts.size - heldReceipts(state);
+  return inputs + receipts + forgettableOperationCount(state.operations);
 }
 
 /** Rows for everything that could leave the state now, inputs first, each class oldest first. */
@@ -35,6 +43,7 @@ export function forgettable(state: RuntimeState): readonly ForgottenRecord[] {
   for (const receipt of state.receipts.values()) {
     if (receipt.runId !== state.run?.runId) rows.push(receiptRecord(receipt));
   }
+  rows.push(...forgettableOperations(state.operations));
   return rows;
 }
 
@@ -56,5 +65,6 @@ export function forget(state: RuntimeState, rows: readonly ForgottenRecord[]): R
     admitted: state.admitted.withoutKeys(headers.map((header) => header.ordinal)),
     keys: state.keys.withoutKeys(keysOf(state, headers)),
     receipts: state.receipts.withoutKeys(receiptRows.map((row) => row.ordinal)),
+    operations: withoutOperations(state.operations, rows),
   };
 }

@@ -9,6 +9,7 @@ import { RUNTIME_EVENT_TYPES } from "./event-codec.ts";
 import cancelledInputs from "./golden/cancelled-inputs-1.json" with { type: "json" };
 import drains from "./golden/drain-2.json" with { type: "json" };
 import everyEvent from "./golden/every-event-1.json" with { type: "json" };
+import operations from "./golden/operations-1.json" with { type: "json" };
 import silentIntents from "./golden/silent-intents-1.json" with { type: "json" };
 import type { RuntimeState } from "./state.ts";
 
@@ -22,8 +23,9 @@ const EVERY_EVENT = everyEvent as unknown as readonly GoldenCommit[];
 const CANCELLED_INPUTS = cancelledInputs as unknown as readonly GoldenCommit[];
 const SILENT_INTENTS = silentIntents as unknown as readonly GoldenCommit[];
 const DRAINS = drains as unknown as readonly GoldenCommit[];
+const OPERATIONS = operations as unknown as readonly GoldenCommit[];
 /** All files of the corpus. */
-const CORPUS = [EVERY_EVENT, CANCELLED_INPUTS, SILENT_INTENTS, DRAINS];
+const CORPUS = [EVERY_EVENT, CANCELLED_INPUTS, SILENT_INTENTS, DRAINS, OPERATIONS];
 
 function fold(commits: readonly GoldenCommit[]): RuntimeState {
   let state = runtimeAggregate.initial;
@@ -154,6 +156,33 @@ test("silenced requests are queued and leave the runtime asleep", () => {
     ["steer", "1/steer/idle/silent"],
   ]);
   expect(state).toMatchObject({ silentIntents: ["ask", "status"], wake: false });
+});
+
+test("a history of operations folds into the registry that it always folded into", () => {
+  const { operations: registry, config } = fold(OPERATIONS);
+  const ends = [...registry.ended.entries()].map(([sequence, operationId]) => {
+    const { outcome } = registry.operations.get(operationId)?.end ?? {};
+    return [sequence, operationId, JSON.stringify(outcome)];
+  });
+  const built = '{"type":"completed","isError":false,"durationMs":1500,"tokensUsed":12';
+  expect(ends).toEqual([
+    [1, "child-1", '{"type":"retired"}'],
+    [2, "tool-1", `${built},"resultBytes":90}`],
+    [3, "tool-2", '{"type":"failed","error":"no disk"}'],
+    [4, "tool-3", '{"type":"aborted","reason":"not needed"}'],
+    [5, "tool-4", '{"type":"failed","error":"exit 1"}'],
+    [6, "tool-5", '{"type":"cancelled","reason":"asked to"}'],
+    [7, "tool-6", '{"type":"terminated","reason":"owner gone"}'],
+    [8, "tool-7", '{"type":"terminated","reason":"epoch_rotated"}'],
+  ]);
+  expect(registry).toMatchObject({
+    ordinal: 8,
+    watermark: 8,
+    releasedThrough: 5,
+    cursors: { agentApplied: 4, runtimeObserved: 8, runtimeInjected: 8 },
+    continuationId: "id-4",
+  });
+  expect(config).toMatchObject({ operationLimit: 50, completedRetention: 3 });
 });
 
 test("the corpus holds every event type that this build writes", () => {

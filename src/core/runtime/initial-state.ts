@@ -2,6 +2,7 @@
 import { epochIdOf, runtimeIdOf } from "../shared/ids.ts";
 import { emptyOrderedMap } from "../shared/ordered-map.ts";
 import { NO_DRAIN } from "./drain-state.ts";
+import { EMPTY_REGISTRY } from "./operation-state.ts";
 import type { RuntimeConfig, RuntimeState } from "./state.ts";
 
 const NO_CONFIG: RuntimeConfig = {
@@ -13,6 +14,8 @@ const NO_CONFIG: RuntimeConfig = {
   retryBackoffMaxMs: 0,
   leaseTtlMs: 0,
   keepAlive: false,
+  operationLimit: 0,
+  completedRetention: 0,
 };
 
 /** The folded state of a stream without commits; its configuration comes with the registration. */
@@ -54,4 +57,5 @@ export const INITIAL_RUNTIME_STATE: RuntimeState = {
   receipts: emptyOrderedMap(),
   receiptCount: 0,
   liveBytes: 0,
+  operations: EMPTY_REGISTRY,
 };

@@ -9,6 +9,7 @@ import {
   externalEvent,
   ingestCommand,
   prompt,
+  registerCommand,
   registeredStory,
   type Story,
 } from "./testing/story.ts";
@@ -37,10 +38,11 @@ const ACTIONS: Readonly<Record<keyof typeof RUNTIME_ACTIONS, RuntimeCommand>> = 
   set_silent_intents: { type: "set_silent_intents", intents: ["status"] },
   interrupt_run: { type: "interrupt_run" },
   publish_event: { type: "publish_event", eventId: "e", eventCode: "a.b", payload: null },
+  register_operation: registerCommand("operation-1"),
   grant_lease: { type: "grant_lease", ...executor("worker"), ttlMs: 30_000 },
 };
 
-/** Decision 3, written down once more: `to` after the action, or what stands against it. */
+/** Decision 3 and what came after it, written down once more: `to` after the action, or what stands against it. */
 const DECIDED: Readonly<Record<keyof typeof RUNTIME_ACTIONS, readonly string[]>> = {
   ensure_runtime: [
     "idle",
@@ -133,6 +135,15 @@ const DECIDED: Readonly<Record<keyof typeof RUNTIME_ACTIONS, readonly string[]>>
     "retired",
     "draining",
     "stopped",
+    "RUNTIME_DESTROYED",
+  ],
+  register_operation: [
+    "idle",
+    "attached",
+    "running",
+    "retired",
+    "draining",
+    "INVALID_STATE",
     "RUNTIME_DESTROYED",
   ],
   grant_lease: [

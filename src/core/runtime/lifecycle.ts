@@ -11,6 +11,7 @@ import { type Draft, openDraft } from "./draft.ts";
 import type { RuntimeEvent } from "./events.ts";
 import { liveCount } from "./lanes.ts";
 import { emitFence } from "./lease.ts";
+import { emitOperationsTerminated } from "./operation-decisions.ts";
 import {
   notRegistered,
   refused,
@@ -83,6 +84,9 @@ function because(command: { readonly reason?: string }): { readonly reason?: str
   return command.reason === undefined ? {} : { reason: command.reason };
 }
 
+/** Why the operations of an epoch end with it. */
+const EPOCH_ROTATED = "epoch_rotated";
+
 /** Gives up everything that is not over; answers how many inputs that were. */
 function abandonAll(draft: Draft, reason: AbandonReason): number {
   const live = liveCount(draft.state());
@@ -102,6 +106,7 @@ function recover(draft: Draft, command: CommandOf<"recover">, context: DecideCon
   const before = draft.state();
   if (command.fenceExecutor) emitFence(draft, context);
   const after = draft.state();
+  emitOperationsTerminated(draft, EPOCH_ROTATED);
   draft.emit({
     type: "runtime_recovered",
     epochId: epochIdOf(context.freshId()),
@@ -118,6 +123,7 @@ function endWith(draft: Draft, reason: "stopped" | "destroyed", context: DecideC
   const before = draft.state().counts.abandoned;
   emitFence(draft, context, reason);
   abandonAll(draft, reason);
+  emitOperationsTerminated(draft, reason);
   return draft.state().counts.abandoned - before;
 }
 
@@ -151,6 +157,7 @@ function act(draft: Draft, command: LifecycleCommand, context: DecideContext): v
       return;
     case "reset": {
       const inputsAbandoned = abandonAll(draft, "reset");
+      emitOperationsTerminated(draft, EPOCH_ROTATED);
       const epochId = epochIdOf(context.freshId());
       draft.emit({ type: "runtime_reset", epochId, inputsAbandoned, ...reason });
       return;

@@ -6,6 +6,7 @@
 import type { ForgottenRecord } from "../shared/aggregate.ts";
 import type { InputId, RunId } from "../shared/ids.ts";
 import type { JsonObject } from "../shared/json.ts";
+import type { Operation } from "./operation-state.ts";
 import type { InputHeader, Receipt } from "./state.ts";
 
 /** Record class of terminal inputs. */
@@ -44,6 +45,16 @@ export function receiptRecord(receipt: Receipt): ForgottenRecord {
     revision: receipt.revision,
     body: receipt as unknown as JsonObject,
   };
+}
+
+/** The body of an operation's record. */
+export function operationBody(operation: Operation): JsonObject {
+  return operation as unknown as JsonObject;
+}
+
+/** The operation that a record of class `operations` holds. */
+export function operationFromRecord(body: JsonObject): Operation {
+  return body as unknown as Operation;
 }
 
 /** The header that a record of class `inputs` holds. */

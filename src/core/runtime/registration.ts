@@ -6,11 +6,19 @@ import type { DecideContext, Decision } from "../shared/aggregate.ts";
 import { type EpochId, epochIdOf, type RuntimeId } from "../shared/ids.ts";
 import { refusalOf } from "../shared/refusal.ts";
 import type { RuntimeCommand, RuntimeReply } from "./commands.ts";
-import type { RuntimeEvent } from "./events.ts";
+import type { RecordedConfig, RuntimeEvent } from "./events.ts";
 import type { RuntimeConfig, RuntimeState } from "./state.ts";
 
 type EnsureCommand = Extract<RuntimeCommand, { readonly type: "ensure_runtime" }>;
 type Registered = Extract<RuntimeEvent, { readonly type: "runtime_registered" }>;
+
+/** Settings of runtimes whose history does not know them yet. */
+const LATER_SETTINGS = { operationLimit: 10_000, completedRetention: 256 } as const;
+
+/** A recorded configuration with every setting that there is now. */
+export function completeConfig(recorded: RecordedConfig): RuntimeConfig {
+  return { ...LATER_SETTINGS, ...recorded };
+}
 
 function sameLabels(left: RuntimeConfig["labels"], right: RuntimeConfig["labels"]): boolean {
   const names = Object.keys(left);
@@ -28,7 +36,9 @@ function sameConfig(left: RuntimeConfig, right: RuntimeConfig): boolean {
     left.retryBackoffInitialMs === right.retryBackoffInitialMs &&
     left.retryBackoffMaxMs === right.retryBackoffMaxMs &&
     left.leaseTtlMs === right.leaseTtlMs &&
-    left.keepAlive === right.keepAlive
+    left.keepAlive === right.keepAlive &&
+    left.operationLimit === right.operationLimit &&
+    left.completedRetention === right.completedRetention
   );
 }
 

@@ -29,6 +29,7 @@ import type {
 } from "../shared/ids.ts";
 import type { Drain, PeerEndpoint } from "./drain-state.ts";
 import type { Durability, InputKind } from "./input.ts";
+import type { OperationRegistry } from "./operation-state.ts";
 
 /** Observable state; `idle`, `attached` and `running` are derived from lease and run. */
 export type RuntimeStateName =
@@ -59,6 +60,10 @@ export interface RuntimeConfig {
   /** How long an executor's lease lives without renewal. */
   readonly leaseTtlMs: number;
   readonly keepAlive: boolean;
+  /** Most operations that may be active at once, 1 to 100,000. */
+  readonly operationLimit: number;
+  /** How many ended operations stay in the registry, 0 to 10,000. */
+  readonly completedRetention: number;
 }
 
 /** Life of one input; `accepted` and `applied` are passed through within one commit. */
@@ -269,4 +274,5 @@ export interface RuntimeState {
   readonly receiptCount: number;
   /** Bytes of queued and staged payloads. */
   readonly liveBytes: number;
+  readonly operations: OperationRegistry;
 }

@@ -13,8 +13,8 @@ import { stateNameOf } from "./table.ts";
 /** How long an executor has to acknowledge a run before it is taken back. */
 export const ACKNOWLEDGE_TIMEOUT_MS = 10_000;
 
-/** Heap bytes of an empty state, a live header, a terminal header and a receipt, near enough. */
-const BYTES = { state: 4_096, live: 700, terminal: 1_400, receipt: 500 } as const;
+/** Heap bytes of an empty state and of what it holds, each near enough. */
+const BYTES = { state: 4_096, live: 700, terminal: 1_400, receipt: 500, operation: 1_000 } as const;
 
 /** An executor incarnation as one word; its components are percent-encoded. */
 function holderName(lease: Pick<Lease, "executorId" | "incarnationId">): string {
@@ -89,6 +89,7 @@ export function bytesOf(state: RuntimeState): number {
     BYTES.state +
     live * BYTES.live +
     (state.inputs.size - live) * BYTES.terminal +
-    state.receipts.size * BYTES.receipt
+    state.receipts.size * BYTES.receipt +
+    state.operations.operations.size * BYTES.operation
   );
 }

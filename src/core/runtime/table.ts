@@ -26,6 +26,7 @@ export type RuntimeAction =
   | "set_silent_intents"
   | "interrupt_run"
   | "publish_event"
+  | "register_operation"
   | "grant_lease";
 
 /**
@@ -164,6 +165,15 @@ export const RUNTIME_ACTIONS = {
     retired: stay("allow"),
     draining: stay("allow"),
     stopped: stay("allow"),
+    destroyed: DESTROYED,
+  },
+  register_operation: {
+    idle: stay("allow"),
+    attached: stay("allow"),
+    running: stay("allow"),
+    retired: stay("allow"),
+    draining: stay("allow"),
+    stopped: stay("INVALID_STATE"),
     destroyed: DESTROYED,
   },
   grant_lease: {

@@ -19,6 +19,8 @@ export type ExecutorId = Branded<string, "ExecutorId">;
 export type IncarnationId = Branded<string, "IncarnationId">;
 /** Identity of a runtime's working life; rotated by Reset and Recover only. */
 export type EpochId = Branded<string, "EpochId">;
+/** Name of an operation, chosen by the client or a UUIDv7 made at the edge. */
+export type OperationId = Branded<string, "OperationId">;
 /** Full name of a stream: `<kind>/<namespace>/<id>`, each component percent-encoded. */
 export type StreamName = Branded<string, "StreamName">;
 
@@ -43,5 +45,7 @@ export const executorIdOf = (text: string): ExecutorId => text as ExecutorId;
 export const incarnationIdOf = (text: string): IncarnationId => text as IncarnationId;
 /** Marks an already validated string as an epoch id. */
 export const epochIdOf = (text: string): EpochId => text as EpochId;
+/** Marks an already validated string as an operation id. */
+export const operationIdOf = (text: string): OperationId => text as OperationId;
 /** Marks an already composed string as a stream name. */
 export const streamNameOf = (text: string): StreamName => text as StreamName;

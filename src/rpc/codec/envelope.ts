@@ -28,6 +28,7 @@ import {
 import { makeEnumCodec } from "./enum-codec.ts";
 import { abandonReasons, inputKinds, inputStates, lanes, runtimeStates } from "./enums.ts";
 import { jsonToProto } from "./json-value.ts";
+import { operationEventToProto } from "./operation-event.ts";
 import { drainEventToProto } from "./peer-ingress.ts";
 import { receiptToProto } from "./receipt.ts";
 import { timestampToProto } from "./time.ts";
@@ -41,6 +42,7 @@ export const eventCategories = makeEnumCodec<EnvelopeEvent["category"], RuntimeE
   executor: RuntimeEventCategory.EXECUTOR,
   drain: RuntimeEventCategory.DRAIN,
   published: RuntimeEventCategory.PUBLISHED,
+  operation_lifecycle: RuntimeEventCategory.OPERATION_LIFECYCLE,
 });
 
 const topologyChanges = makeEnumCodec<CoreTopologyChange, TopologyChange>({
@@ -192,6 +194,8 @@ function eventToProto(
     }
     case "drain":
       return { case: "drain", value: drainEventToProto(event) };
+    case "operation_lifecycle":
+      return { case: "operationLifecycle", value: operationEventToProto(event) };
     case "published": {
       const value = create(PublishedEventSchema, { payload: jsonToProto(event.payload) });
       return { case: "publishedEvent", value };

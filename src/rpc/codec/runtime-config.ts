@@ -14,15 +14,20 @@ export interface ConfigBounds {
 const LEASE_TTL_MIN_MS = 1_000;
 const LEASE_TTL_MAX_MS = 3_600_000;
 const BACKOFF_MAX_MS = 86_400_000;
+/** Most operations that the configuration of a runtime may let be active at once. */
+const OPERATION_LIMIT_MAX = 100_000;
+/** Most ended operations that the configuration of a runtime may keep in its registry. */
+const COMPLETED_RETENTION_MAX = 10_000;
 
 function checkNumber(
   check: FieldCheck,
   value: number | undefined,
   field: string,
   max: number,
+  min = 1,
 ): number | undefined {
-  if (value !== undefined && (value < 1 || value > max)) {
-    violate(check, field, `must be from 1 to ${max}`);
+  if (value !== undefined && (value < min || value > max)) {
+    violate(check, field, `must be from ${min} to ${max}`);
   }
   return value;
 }
@@ -59,6 +64,7 @@ export function configFromProto(
     violate(check, "clear_labels", "must not be set together with labels");
   }
   const { pool, queueLimit, attemptLimit, retryBackoff, leaseTtl, keepAlive } = config ?? {};
+  const { operationLimit: limit, completedRetention: retention } = config ?? {};
   const at = (name: string): string => `config.${name}`;
   const initial = at("retry_backoff.initial");
   const initialMs = checkSpan(check, retryBackoff?.initial, initial, 1, BACKOFF_MAX_MS);
@@ -74,5 +80,13 @@ export function configFromProto(
     retryBackoffMaxMs: maxMs,
     leaseTtlMs: checkSpan(check, leaseTtl, ttl, LEASE_TTL_MIN_MS, LEASE_TTL_MAX_MS),
     keepAlive,
+    operationLimit: checkNumber(check, limit, at("operation_limit"), OPERATION_LIMIT_MAX),
+    completedRetention: checkNumber(
+      check,
+      retention,
+      at("completed_retention"),
+      COMPLETED_RETENTION_MAX,
+      0,
+    ),
   }) as Partial<CoreRuntimeConfig>;
 }

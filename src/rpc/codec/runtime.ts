@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { runnableSince } from "../../core/runtime/batch.ts";
 import { nextSequence } from "../../core/runtime/receipt.ts";
 import { type Drain, NO_DRAIN, type PeerEndpoint } from "../../core/runtime/drain-state.ts";
+import { completeConfig } from "../../core/runtime/registration.ts";
 import type {
   InputCounts as CoreInputCounts,
   RuntimeConfig as CoreRuntimeConfig,
@@ -78,6 +79,8 @@ function configToProto(config: CoreRuntimeConfig): RuntimeConfig {
     },
     leaseTtl: durationToProto(config.leaseTtlMs),
     keepAlive: config.keepAlive,
+    operationLimit: config.operationLimit,
+    completedRetention: config.completedRetention,
   });
 }
 
@@ -201,8 +204,10 @@ function stateNameOfFacts(facts: RuntimeFacts): RuntimeStateName {
  * not hold.
  */
 export function runtimeFromRow(row: StreamRow, now: TimeMs): Runtime | undefined {
-  const facts = JSON.parse(row.factsText) as RuntimeFacts & { readonly run: unknown };
-  if (facts.run !== null) return undefined;
+  const stored = JSON.parse(row.factsText) as RuntimeFacts & { readonly run: unknown };
+  if (stored.run !== null) return undefined;
+  // A row may be older than some of the settings.
+  const facts = { ...stored, config: completeConfig(stored.config) };
   const { namespace, revision } = row;
   const stateName = stateNameOfFacts(facts);
   const situation = { namespace, revision, stateName, runnableSince: row.runnableSince, now };

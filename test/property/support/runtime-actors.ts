@@ -40,6 +40,8 @@ const DEFAULTS: RuntimeConfig = {
   retryBackoffMaxMs: 1000,
   leaseTtlMs: 30_000,
   keepAlive: false,
+  operationLimit: 10_000,
+  completedRetention: 256,
 };
 const BATCH = { batchInputsMax: 3, batchBytesMax: 1_000_000 };
 const LEASE_TTL_MS = 30_000;

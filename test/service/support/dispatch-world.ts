@@ -29,6 +29,8 @@ const RUNTIME_DEFAULTS: RuntimeConfig = {
   retryBackoffMaxMs: 60_000,
   leaseTtlMs: 30_000,
   keepAlive: false,
+  operationLimit: 10_000,
+  completedRetention: 256,
 };
 
 /** One replica with clients that speak to it. */

@@ -3,10 +3,8 @@ import type { InputId } from "../../shared/ids.ts";
 import type { OrderedMap } from "../../shared/ordered-map.ts";
 import { desiredDrainMode, isDrainActive, isDrainWaiting } from "../drain.ts";
 import type { InputHeader, RuntimeState } from "../state.ts";
-
-function check(holds: boolean, claim: string): void {
-  if (!holds) throw new Error(`invariant broken: ${claim}`);
-}
+import { check } from "./check.ts";
+import { checkOperations } from "./operation-invariants.ts";
 
 function headersIn(state: RuntimeState, ...states: readonly string[]): readonly InputHeader[] {
   return [...state.inputs.values()].filter((header) => states.includes(header.state));
@@ -111,6 +109,7 @@ export function assertInvariants(state: RuntimeState): void {
     "superseding inputs",
   );
   checkRun(state);
+  checkOperations(state);
   checkCounts(state);
   checkKeys(state);
   checkDrain(state);

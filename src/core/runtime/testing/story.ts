@@ -4,13 +4,20 @@
  * storage as JSON, and the state holds its invariants.
  */
 import type { DecideContext, Decision, ForgottenRecord } from "../../shared/aggregate.ts";
-import { executorIdOf, incarnationIdOf, inputIdOf, runtimeIdOf } from "../../shared/ids.ts";
+import {
+  executorIdOf,
+  incarnationIdOf,
+  inputIdOf,
+  operationIdOf,
+  runtimeIdOf,
+} from "../../shared/ids.ts";
 import type { InputId } from "../../shared/ids.ts";
 import type { Refusal, RefusalReason } from "../../shared/refusal.ts";
 import { runtimeAggregate } from "../aggregate.ts";
 import type { IngestOutcome, RuntimeCommand, RuntimeReply } from "../commands.ts";
 import type { RuntimeEvent } from "../events.ts";
 import type { Input, InputBody, RunOutcome } from "../input.ts";
+import type { Operation, OperationSpec } from "../operation-state.ts";
 import type { InputHeader, Run, RuntimeConfig, RuntimeState } from "../state.ts";
 import { assertInvariants } from "./invariants.ts";
 import { storedJson, throughStorage } from "./storage-codec.ts";
@@ -25,6 +32,8 @@ export const DEFAULTS: RuntimeConfig = {
   retryBackoffMaxMs: 60_000,
   leaseTtlMs: 30_000,
   keepAlive: false,
+  operationLimit: 10_000,
+  completedRetention: 256,
 };
 
 /** One committed command. */
@@ -134,6 +143,20 @@ export function ingestCommand(
     ensure: ensure ?? false,
     defaults: DEFAULTS,
     inputIdIsFresh: inputIdIsFresh ?? false,
+  };
+}
+
+/** The command that registers an operation. */
+export function registerCommand(
+  name: string,
+  traits: Partial<OperationSpec> = {},
+): CommandOf<"register_operation"> {
+  const kind = "background_tool_op";
+  const spec = { kind, displayName: name, expectPeerChannel: false, ...traits } as const;
+  return {
+    type: "register_operation",
+    spec: { operationId: operationIdOf(name), ...spec },
+    operationIdIsFresh: false,
   };
 }
 
@@ -359,6 +382,27 @@ export class Story {
     const header = this.state.inputs.get(inputIdOf(name));
     if (header === undefined) throw new Error(`no input ${name}`);
     return header;
+  }
+
+  /** Registers an operation and lets its provisioning succeed. */
+  operate(name: string, traits: Partial<OperationSpec> = {}): void {
+    this.do(registerCommand(name, traits), "operation");
+    const operationId = operationIdOf(name);
+    this.do({ type: "mark_operation_provisioned", operationId }, "operation");
+  }
+
+  /** Completes an operation. */
+  finish(name: string, content = "done"): void {
+    const operationId = operationIdOf(name);
+    const result = { content, isError: false };
+    const resultBytes = content.length;
+    this.do({ type: "complete_operation", operationId, result, resultBytes }, "operation");
+  }
+
+  operation(name: string): Operation {
+    const found = this.state.operations.operations.get(operationIdOf(name));
+    if (found === undefined) throw new Error(`no operation ${name}`);
+    return found;
   }
 
   /** Names of the events of the last commit. */
