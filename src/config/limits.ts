@@ -96,8 +96,8 @@ export const limitSettings = {
     min: 1,
     max: 100_000,
     why:
-      "Active operations of a runtime whose own configuration does not say; bounds what a runtime " +
-      "that never ends them costs.",
+      "Active operations of a runtime whose own configuration does not say; bounds what a " +
+      "runtime that never ends them costs.",
   }),
   completedRetention: numberSetting({
     variable: "KEELSON_COMPLETED_RETENTION",

@@ -1,7 +1,7 @@
 /**
- * What may leave the folded state: inputs that are over, receipts of ended runs, and operations that
- * ended and left the registry. What decisions
- * need of them later (keys, ids, content hashes) is found in their records (R8).
+ * What may leave the folded state: inputs that are over, receipts of ended runs, and operations
+ * that left the registry. What decisions need of them later (keys, ids, content hashes) is found in
+ * their records (R8).
  */
 import type { ForgottenRecord } from "../shared/aggregate.ts";
 import {

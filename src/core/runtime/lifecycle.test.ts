@@ -42,7 +42,7 @@ const ACTIONS: Readonly<Record<keyof typeof RUNTIME_ACTIONS, RuntimeCommand>> = 
   grant_lease: { type: "grant_lease", ...executor("worker"), ttlMs: 30_000 },
 };
 
-/** Decision 3 and what came after it, written down once more: `to` after the action, or what stands against it. */
+/** Decision 3 and its later rows, once more: `to` after the action, or what stands against it. */
 const DECIDED: Readonly<Record<keyof typeof RUNTIME_ACTIONS, readonly string[]>> = {
   ensure_runtime: [
     "idle",

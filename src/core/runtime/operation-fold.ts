@@ -44,7 +44,7 @@ function because(event: { readonly reason?: string }): { readonly reason?: strin
 }
 
 /** What the state remembers of an end. */
-export function outcomeOf(event: EndingEvent): OperationOutcome {
+function outcomeOf(event: EndingEvent): OperationOutcome {
   switch (event.type) {
     case "operation_completed": {
       const { isError, durationMs, tokensUsed } = event.result;

@@ -11,6 +11,7 @@ import {
 } from "@connectrpc/connect-node";
 import { AdminService } from "../../../gen/keelson/admin/v1/service_pb.ts";
 import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts";
+import { OperationService } from "../../../gen/keelson/operation/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../../gen/keelson/runtime/v1/service_pb.ts";
 import { startObservedServer } from "./running-server.ts";
 
@@ -37,6 +38,7 @@ export interface CaseClients {
   readonly namespace: string;
   readonly runtimes: Client<typeof RuntimeControlPlaneService>;
   readonly executors: Client<typeof ExecutorService>;
+  readonly operations: Client<typeof OperationService>;
   readonly admin: Client<typeof AdminService>;
 }
 
@@ -68,6 +70,7 @@ export function clientsOf(
     namespace,
     runtimes: createClient(RuntimeControlPlaneService, transport),
     executors: createClient(ExecutorService, transport),
+    operations: createClient(OperationService, transport),
     admin: createClient(AdminService, transport),
   };
 }

@@ -1635,8 +1635,8 @@ export const WatchOperationEndReasonSchema: GenEnum<WatchOperationEndReason> = /
  */
 export const OperationService: GenService<{
   /**
-   * Registers an operation, which is provisioning then. Idempotent by `request_id`; an id that is taken
-   * is refused, whatever became of its operation. Errors: OPERATION_ALREADY_REGISTERED,
+   * Registers an operation, which is provisioning then. Idempotent by `request_id`; an id that is
+   * taken is refused, whatever became of its operation. Errors: OPERATION_ALREADY_REGISTERED,
    * OPERATION_LIMIT_REACHED, EPOCH_MISMATCH, INVALID_STATE (stopped), RUNTIME_DESTROYED.
    *
    * @generated from rpc keelson.operation.v1.OperationService.RegisterOperation
@@ -1647,8 +1647,8 @@ export const OperationService: GenService<{
     output: typeof RegisterOperationResponseSchema;
   },
   /**
-   * Says that what a provisioning operation needs is set up; it is running then.
-   * Idempotent by `request_id` only. Errors: OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
+   * Says that what a provisioning operation needs is set up; it is running then. Idempotent by
+   * `request_id` only. Errors: OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
    *
    * @generated from rpc keelson.operation.v1.OperationService.MarkProvisioned
    */
@@ -1658,8 +1658,8 @@ export const OperationService: GenService<{
     output: typeof MarkProvisionedResponseSchema;
   },
   /**
-   * Ends a provisioning operation as failed.
-   * Idempotent by `request_id` only. Errors: OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
+   * Ends a provisioning operation as failed. Idempotent by `request_id` only. Errors:
+   * OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
    *
    * @generated from rpc keelson.operation.v1.OperationService.FailProvisioning
    */
@@ -1669,8 +1669,8 @@ export const OperationService: GenService<{
     output: typeof FailProvisioningResponseSchema;
   },
   /**
-   * Ends a provisioning operation as aborted.
-   * Idempotent by `request_id` only. Errors: OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
+   * Ends a provisioning operation as aborted. Idempotent by `request_id` only. Errors:
+   * OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
    *
    * @generated from rpc keelson.operation.v1.OperationService.AbortProvisioning
    */
@@ -1681,8 +1681,9 @@ export const OperationService: GenService<{
   },
   /**
    * Says how to reach the peer that a running or retiring operation is; once only. Idempotent by
-   * `request_id` only. Errors, checked in this order: OPERATION_NOT_FOUND, OPERATION_PEER_NOT_EXPECTED
-   * (its kind has none), OPERATION_PEER_ALREADY_READY, OPERATION_INVALID_TRANSITION.
+   * `request_id` only. Errors, checked in this order: OPERATION_NOT_FOUND,
+   * OPERATION_PEER_NOT_EXPECTED (its kind has none), OPERATION_PEER_ALREADY_READY,
+   * OPERATION_INVALID_TRANSITION.
    *
    * @generated from rpc keelson.operation.v1.OperationService.ReportPeerReady
    */
@@ -1692,9 +1693,9 @@ export const OperationService: GenService<{
     output: typeof ReportPeerReadyResponseSchema;
   },
   /**
-   * Says that a running or retiring operation goes on. The report goes to those who watch the runtime;
-   * the operation counts it.
-   * Idempotent by `request_id` only. Errors: OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
+   * Says that a running or retiring operation goes on. The report goes to those who watch the
+   * runtime; the operation counts it. Idempotent by `request_id` only. Errors: OPERATION_NOT_FOUND,
+   * OPERATION_INVALID_TRANSITION.
    *
    * @generated from rpc keelson.operation.v1.OperationService.ReportProgress
    */
@@ -1704,8 +1705,8 @@ export const OperationService: GenService<{
     output: typeof ReportProgressResponseSchema;
   },
   /**
-   * Ends a running or retiring operation as completed. Errors: also RESULT_TOO_LARGE.
-   * Idempotent by `request_id` only. Errors: OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
+   * Ends a running or retiring operation as completed. Errors: also RESULT_TOO_LARGE. Idempotent by
+   * `request_id` only. Errors: OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
    *
    * @generated from rpc keelson.operation.v1.OperationService.CompleteOperation
    */
@@ -1715,8 +1716,8 @@ export const OperationService: GenService<{
     output: typeof CompleteOperationResponseSchema;
   },
   /**
-   * Ends an operation that has not ended as failed.
-   * Idempotent by `request_id` only. Errors: OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
+   * Ends an operation that has not ended as failed. Idempotent by `request_id` only. Errors:
+   * OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
    *
    * @generated from rpc keelson.operation.v1.OperationService.FailOperation
    */
@@ -1726,8 +1727,8 @@ export const OperationService: GenService<{
     output: typeof FailOperationResponseSchema;
   },
   /**
-   * Ends an operation that has not ended as cancelled.
-   * Idempotent by `request_id` only. Errors: OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
+   * Ends an operation that has not ended as cancelled. Idempotent by `request_id` only. Errors:
+   * OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
    *
    * @generated from rpc keelson.operation.v1.OperationService.CancelOperation
    */
@@ -1737,8 +1738,8 @@ export const OperationService: GenService<{
     output: typeof CancelOperationResponseSchema;
   },
   /**
-   * Asks a running operation to finish and leave; it is retiring then.
-   * Idempotent by `request_id` only. Errors: OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
+   * Asks a running operation to finish and leave; it is retiring then. Idempotent by `request_id`
+   * only. Errors: OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
    *
    * @generated from rpc keelson.operation.v1.OperationService.RequestRetireOperation
    */
@@ -1748,8 +1749,8 @@ export const OperationService: GenService<{
     output: typeof RequestRetireOperationResponseSchema;
   },
   /**
-   * Ends a running or retiring operation as retired.
-   * Idempotent by `request_id` only. Errors: OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
+   * Ends a running or retiring operation as retired. Idempotent by `request_id` only. Errors:
+   * OPERATION_NOT_FOUND, OPERATION_INVALID_TRANSITION.
    *
    * @generated from rpc keelson.operation.v1.OperationService.MarkRetired
    */
@@ -1759,8 +1760,8 @@ export const OperationService: GenService<{
     output: typeof MarkRetiredResponseSchema;
   },
   /**
-   * Ends every active operation as terminated, in order of registration. Idempotent: answers zero when
-   * there is none. Errors: EPOCH_MISMATCH.
+   * Ends every active operation as terminated, in order of registration. Idempotent: answers zero
+   * when there is none. Errors: EPOCH_MISMATCH.
    *
    * @generated from rpc keelson.operation.v1.OperationService.TerminateOwner
    */
@@ -1770,8 +1771,8 @@ export const OperationService: GenService<{
     output: typeof TerminateOwnerResponseSchema;
   },
   /**
-   * Answers one operation with the content of its result, also long after it left the registry. Errors:
-   * OPERATION_NOT_FOUND. Free of side effects.
+   * Answers one operation with the content of its result, also long after it left the registry.
+   * Errors: OPERATION_NOT_FOUND. Free of side effects.
    *
    * @generated from rpc keelson.operation.v1.OperationService.GetOperation
    */
@@ -1781,8 +1782,8 @@ export const OperationService: GenService<{
     output: typeof GetOperationResponseSchema;
   },
   /**
-   * Lists the registry by display name and then by id: what is active, and what ended and was neither
-   * collected nor evicted. Errors: PAGE_TOKEN_INVALID. Free of side effects.
+   * Lists the registry by display name and then by id: what is active, and what ended and was
+   * neither collected nor evicted. Errors: PAGE_TOKEN_INVALID. Free of side effects.
    *
    * @generated from rpc keelson.operation.v1.OperationService.ListOperations
    */
@@ -1792,10 +1793,10 @@ export const OperationService: GenService<{
     output: typeof ListOperationsResponseSchema;
   },
   /**
-   * Sends an operation as it is, and again whenever it has changed, to its end; a reader that is slow
-   * gets the latest state and misses those between. The last message of a stream that the server ends
-   * is `end`. An operation that has ended is sent once. Errors: OPERATION_NOT_FOUND. Free of side
-   * effects.
+   * Sends an operation as it is, and again whenever it has changed, to its end; a reader that is
+   * slow gets the latest state and misses those between. The last message of a stream that the
+   * server ends is `end`. An operation that has ended is sent once. Errors: OPERATION_NOT_FOUND.
+   * Free of side effects.
    *
    * @generated from rpc keelson.operation.v1.OperationService.WatchOperation
    */
@@ -1805,11 +1806,11 @@ export const OperationService: GenService<{
     output: typeof WatchOperationResponseSchema;
   },
   /**
-   * Waits until every one of the operations has ended. Answers at once when they have, or when there are
-   * none. Any number of callers may wait, and what they wait for is never evicted from them. A wait
-   * ends with its caller; when the time is up, or the server goes down, it is answered with what has
-   * ended by then. Errors, checked in this order: OPERATION_WAIT_DUPLICATE, OPERATION_NOT_FOUND.
-   * Free of side effects.
+   * Waits until every one of the operations has ended. Answers at once when they have, or when
+   * there are none. Any number of callers may wait, and what they wait for is never evicted from
+   * them. A wait ends with its caller; when the time is up, or the server goes down, it is answered
+   * with what has ended by then. Errors, checked in this order: OPERATION_WAIT_DUPLICATE,
+   * OPERATION_NOT_FOUND. Free of side effects.
    *
    * @generated from rpc keelson.operation.v1.OperationService.WaitAll
    */
@@ -1820,8 +1821,8 @@ export const OperationService: GenService<{
   },
   /**
    * Waits until at least one of the operations has ended, and answers all that have. Otherwise as
-   * WaitAll. Errors, checked in this order: OPERATION_WAIT_DUPLICATE, OPERATION_NOT_FOUND.
-   * Free of side effects.
+   * WaitAll. Errors, checked in this order: OPERATION_WAIT_DUPLICATE, OPERATION_NOT_FOUND. Free of
+   * side effects.
    *
    * @generated from rpc keelson.operation.v1.OperationService.WaitAny
    */
@@ -1831,9 +1832,9 @@ export const OperationService: GenService<{
     output: typeof WaitAnyResponseSchema;
   },
   /**
-   * Takes ended operations out of the registry, the oldest first, and answers them. What is collected
-   * counts as applied by the agent. The operations can still be read by their ids and in the feed.
-   * Idempotent by `request_id` only. Errors: EPOCH_MISMATCH.
+   * Takes ended operations out of the registry, the oldest first, and answers them. What is
+   * collected counts as applied by the agent. The operations can still be read by their ids and in
+   * the feed. Idempotent by `request_id` only. Errors: EPOCH_MISMATCH.
    *
    * @generated from rpc keelson.operation.v1.OperationService.CollectCompleted
    */
@@ -1843,9 +1844,9 @@ export const OperationService: GenService<{
     output: typeof CollectCompletedResponseSchema;
   },
   /**
-   * Answers the feed of completions behind a place in it: every end of every operation, also of those
-   * that were evicted or collected, and the watermark of the same moment. Errors: none of its own.
-   * Free of side effects.
+   * Answers the feed of completions behind a place in it: every end of every operation, also of
+   * those that were evicted or collected, and the watermark of the same moment. Errors: none of its
+   * own. Free of side effects.
    *
    * @generated from rpc keelson.operation.v1.OperationService.ListCompletions
    */
@@ -1855,9 +1856,9 @@ export const OperationService: GenService<{
     output: typeof ListCompletionsResponseSchema;
   },
   /**
-   * Waits until the feed has an entry behind a place, and answers as ListCompletions. A completion is
-   * never missed: the call waits before it looks. Answers no entries when the time is up. Errors: none
-   * of its own. Free of side effects.
+   * Waits until the feed has an entry behind a place, and answers as ListCompletions. A completion
+   * is never missed: the call waits before it looks. Answers no entries when the time is up.
+   * Errors: none of its own. Free of side effects.
    *
    * @generated from rpc keelson.operation.v1.OperationService.WaitCompletions
    */
