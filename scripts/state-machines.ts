@@ -1,5 +1,7 @@
 // Draws the machines of the core from their own tables, so that the pictures cannot be wrong.
 import { DESIRED_DRAIN_MODES, DRAIN_STEPS } from "../src/core/runtime/drain-table.ts";
+import { PROCESS_LEASE_STEPS } from "../src/core/process/lease-table.ts";
+import { PROCESS_ACTIONS, type ProcessCell } from "../src/core/process/table.ts";
 import {
   INPUT_LIFECYCLE,
   type InputLifecycleStep,
@@ -18,7 +20,7 @@ function targetsOf(cell: ActionCell): readonly string[] {
 }
 
 /** A cell as text: the verdict, and the situation it leads to where that is another one. */
-function cellText(cell: ActionCell): string {
+function cellText(cell: { readonly verdict: string; readonly to: string }): string {
   const { verdict, to } = cell;
   return to === "same" ? `\`${verdict}\`` : `\`${verdict}\` → ${to}`;
 }
@@ -56,6 +58,25 @@ function runtimeTable(): string {
   return [header, `|${"---|".repeat(SITUATIONS.length + 1)}`, ...rows].join("\n");
 }
 
+function processDiagram(): string {
+  const edges = Object.entries(PROCESS_ACTIONS).flatMap(([action, row]) =>
+    Object.entries<ProcessCell>(row).flatMap(([situation, cell]) =>
+      cell.to === "same" ? [] : [[situation, cell.to, action] as const],
+    ),
+  );
+  return diagram(["  [*] --> unregistered", ...arrows(edges)]);
+}
+
+function processTable(): string {
+  const situations = Object.keys(PROCESS_ACTIONS.register_process);
+  const rows = Object.entries(PROCESS_ACTIONS).map(([action, row]) => {
+    const cells = Object.values<ProcessCell>(row).map(cellText);
+    return `| ${action} | ${cells.join(" | ")} |`;
+  });
+  const header = `| action | ${situations.join(" | ")} |`;
+  return [header, `|${"---|".repeat(situations.length + 1)}`, ...rows].join("\n");
+}
+
 function inputDiagram(): string {
   const steps: Readonly<Record<string, InputLifecycleStep>> = INPUT_LIFECYCLE;
   const edges = Object.entries(steps).flatMap(([step, { from, to }]) =>
@@ -84,6 +105,31 @@ function desiredDrainTable(): string {
     return `| ${state} | ${modes.kept_alive} | ${modes.not_kept_alive} |`;
   });
   return ["| state | kept alive | not kept alive |", "|---|---|---|", ...rows].join("\n");
+}
+
+/** The machines of processes. */
+function processSections(): string {
+  return `## Process
+
+What calls do to a process. \`free\` and \`leased\` are both live: nobody holds it, or a worker
+does. An event of a type that is declared terminal ends a process like \`complete_process\` does; so
+does the wish to abandon an owner-bound process, once its worker is gone.
+
+${processDiagram()}
+
+Every action in every situation. \`allow\`: done. \`no_op\`: answered, nothing changes.
+\`same_only\`: answered when it repeats what is there, else refused. \`holder_only\`: only for
+whoever holds the lease. In capitals: the reason of a refusal.
+
+${processTable()}
+
+## Process lease
+
+A worker's hold on a process. Every new hold has a higher generation; the event that ends the
+process ends the hold.
+
+${stepDiagram("free", PROCESS_LEASE_STEPS)}
+`;
 }
 
 /** The text of docs/generated/state-machines.md. */
@@ -138,5 +184,6 @@ ${desiredDrainTable()}
 \`accepted\` and \`applied\` are passed through within one commit; no stored state rests in them.
 
 ${inputDiagram()}
-`;
+
+${processSections()}`;
 }

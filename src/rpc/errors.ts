@@ -26,6 +26,7 @@ const ERROR_DOMAIN = "keelson.dev";
 
 const DATABASE_RETRY_MS = 1_000;
 const RUNTIME_TYPE = "keelson.runtime.v1.Runtime";
+const PROCESS_TYPE = "keelson.process.v1.Process";
 
 /** Reasons of refusals, and those that only the transport knows. */
 export type WireReason = RefusalReason | "CANCELLED" | "DEADLINE_EXCEEDED";
@@ -41,7 +42,11 @@ export const CODE_OF = {
   RESULT_TOO_LARGE: Code.InvalidArgument,
   EVENT_CODE_RESERVED: Code.InvalidArgument,
   OPERATION_WAIT_DUPLICATE: Code.InvalidArgument,
-  INPUT_NOT_RUNNABLE: Code.InvalidArgument,
+  PAYLOAD_SCHEMA_INVALID: Code.InvalidArgument,
+  PAYLOAD_SCHEMA_MISMATCH: Code.InvalidArgument,
+  EVENT_TYPE_UNDECLARED: Code.InvalidArgument,
+  REPLAY_KEY_REQUIRED: Code.InvalidArgument,
+  SELECTOR_UNRESOLVED: Code.InvalidArgument,
   DEADLINE_EXCEEDED: Code.DeadlineExceeded,
   RUNTIME_NOT_REGISTERED: Code.NotFound,
   INPUT_NOT_FOUND: Code.NotFound,
@@ -50,9 +55,12 @@ export const CODE_OF = {
   REVISION_NOT_FOUND: Code.NotFound,
   EXECUTOR_NOT_FOUND: Code.NotFound,
   OPERATION_NOT_FOUND: Code.NotFound,
+  PROCESS_NOT_FOUND: Code.NotFound,
   REQUEST_ID_REUSED: Code.AlreadyExists,
   OPERATION_ALREADY_REGISTERED: Code.AlreadyExists,
-  INPUT_ALREADY_ADMITTED: Code.AlreadyExists,
+  REGISTRATION_HASH_CONFLICT: Code.AlreadyExists,
+  REPLAY_KEY_CONFLICT: Code.AlreadyExists,
+  EXTERNAL_REF_CONFLICT: Code.AlreadyExists,
   QUEUE_FULL: Code.ResourceExhausted,
   OVERLOADED: Code.ResourceExhausted,
   WATCH_OVERFLOW: Code.ResourceExhausted,
@@ -66,7 +74,6 @@ export const CODE_OF = {
   CONTRIBUTORS_NOT_APPLIED: Code.FailedPrecondition,
   CONTRIBUTORS_MISMATCH: Code.FailedPrecondition,
   INPUT_REJECTED: Code.FailedPrecondition,
-  INPUTS_ACTIVE: Code.FailedPrecondition,
   LEASE_HELD: Code.FailedPrecondition,
   LEASE_LOST: Code.FailedPrecondition,
   EXECUTOR_INCARNATION_DEAD: Code.FailedPrecondition,
@@ -74,6 +81,12 @@ export const CODE_OF = {
   OPERATION_INVALID_TRANSITION: Code.FailedPrecondition,
   OPERATION_PEER_NOT_EXPECTED: Code.FailedPrecondition,
   OPERATION_PEER_ALREADY_READY: Code.FailedPrecondition,
+  NO_LONGER_RETAINED: Code.FailedPrecondition,
+  PROCESS_TERMINAL: Code.FailedPrecondition,
+  LEASE_REQUIRED: Code.FailedPrecondition,
+  AUTHORITY_REFUSED: Code.FailedPrecondition,
+  NOT_CLAIMABLE: Code.FailedPrecondition,
+  NOT_A_TASK: Code.FailedPrecondition,
   REVISION_MISMATCH: Code.Aborted,
   EPOCH_MISMATCH: Code.Aborted,
   STATE_MISMATCH: Code.Aborted,
@@ -144,8 +157,8 @@ export function wireRefusalOf(error: unknown): WireRefusal {
 }
 
 function subjectOf(refusal: WireRefusal): string {
-  const { runtimeId, runId, stream } = refusal.metadata;
-  return runtimeId ?? runId ?? stream ?? "";
+  const { runtimeId, processId, runId, stream } = refusal.metadata;
+  return runtimeId ?? processId ?? runId ?? stream ?? "";
 }
 
 function detailsOf(refusal: WireRefusal): OutgoingDetail[] {
@@ -166,6 +179,10 @@ function detailsOf(refusal: WireRefusal): OutgoingDetail[] {
   }
   if (reason === "RUNTIME_NOT_REGISTERED" || reason === "RUNTIME_DESTROYED") {
     const value = { resourceType: RUNTIME_TYPE, resourceName: metadata["runtimeId"] ?? "" };
+    details.push({ desc: ResourceInfoSchema, value });
+  }
+  if (reason === "PROCESS_NOT_FOUND" || reason === "PROCESS_TERMINAL") {
+    const value = { resourceType: PROCESS_TYPE, resourceName: metadata["processId"] ?? "" };
     details.push({ desc: ResourceInfoSchema, value });
   }
   if (retryAfterMs !== undefined) {

@@ -2,12 +2,14 @@
  * Composes the inside of a server over an open storage: the engine, the streams of every aggregate,
  * the dispatcher and the timers. Knows nothing of ports, protocols and configuration files.
  */
+import { processAggregate } from "../core/process/aggregate.ts";
 import { runtimeAggregate } from "../core/runtime/aggregate.ts";
 import { BATCH_BYTES_MAX, BATCH_INPUTS_MAX } from "../core/runtime/batch.ts";
 import { ACKNOWLEDGE_TIMEOUT_MS } from "../core/runtime/summarize.ts";
 import { type Dispatcher, makeDispatcher } from "../dispatch/dispatcher.ts";
 import { makeDueTimers } from "../dispatch/due-timers.ts";
 import { makePayloads, type Payloads } from "../dispatch/payloads.ts";
+import type { ProcessStreams } from "../dispatch/process-streams.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import { type Engine, makeEngine } from "../engine/engine.ts";
 import type { EngineOptions } from "../engine/engine-parts.ts";
@@ -23,6 +25,7 @@ export interface ControlPlaneOptions extends EngineOptions {
 export interface ControlPlane {
   readonly engine: Engine;
   readonly runtimes: RuntimeStreams;
+  readonly processes: ProcessStreams;
   readonly payloads: Payloads;
   readonly dispatcher: Dispatcher;
   /** Joins the other replicas; StorageError `unavailable` can be tried again. */
@@ -36,7 +39,10 @@ export interface ControlPlane {
 }
 
 /** Every record class of every aggregate. */
-export const RECORD_CLASSES: readonly string[] = runtimeAggregate.recordClasses;
+export const RECORD_CLASSES: readonly string[] = [
+  ...runtimeAggregate.recordClasses,
+  ...processAggregate.recordClasses,
+];
 
 /** Makes the inside of a server. */
 export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
@@ -47,6 +53,7 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
     timers.set(stream, runtimeAggregate.summarize(commit.after.state).dueAt);
     dispatcher.advanced(stream, commit);
   });
+  const processes = engine.streamsOf(processAggregate);
   const dispatcher = makeDispatcher({
     engine,
     replicaId: options.replicaId,
@@ -83,6 +90,7 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
   return {
     engine,
     runtimes,
+    processes,
     payloads,
     dispatcher,
     join,

@@ -126,7 +126,6 @@ function routeOptionsOf(
       replicaId,
       entropy: systemEntropy,
       limits,
-      dispatcher,
       waits: makeCompletionWaits({ streams, clock: systemClock, drainSignal }),
       drainSignal,
       budget,

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { runtimeAggregate } from "./aggregate.ts";
-import { throughStorage } from "./testing/storage-codec.ts";
+import { throughStorage } from "../shared/testing/storage-codec.ts";
 import {
   externalEvent,
   ingestCommand,

@@ -21,6 +21,14 @@ export type IncarnationId = Branded<string, "IncarnationId">;
 export type EpochId = Branded<string, "EpochId">;
 /** Name of an operation, chosen by the client or a UUIDv7 made at the edge. */
 export type OperationId = Branded<string, "OperationId">;
+/** Name of a process, chosen by the client; 1 to 256 printable bytes without `#`. */
+export type ProcessId = Branded<string, "ProcessId">;
+/** Stable name of whoever holds process leases, across its restarts. */
+export type OwnerId = Branded<string, "OwnerId">;
+/** Secret of one process lease: whoever presents it with the generation is the holder. */
+export type LeaseToken = Branded<string, "LeaseToken">;
+/** Name of a session; the runtime of the session has the same one. */
+export type SessionId = Branded<string, "SessionId">;
 /** Full name of a stream: `<kind>/<namespace>/<id>`, each component percent-encoded. */
 export type StreamName = Branded<string, "StreamName">;
 
@@ -47,5 +55,13 @@ export const incarnationIdOf = (text: string): IncarnationId => text as Incarnat
 export const epochIdOf = (text: string): EpochId => text as EpochId;
 /** Marks an already validated string as an operation id. */
 export const operationIdOf = (text: string): OperationId => text as OperationId;
+/** Marks an already validated string as a process id. */
+export const processIdOf = (text: string): ProcessId => text as ProcessId;
+/** Marks an already validated string as an owner id. */
+export const ownerIdOf = (text: string): OwnerId => text as OwnerId;
+/** Marks an already validated string as a lease token. */
+export const leaseTokenOf = (text: string): LeaseToken => text as LeaseToken;
+/** Marks an already validated string as a session id. */
+export const sessionIdOf = (text: string): SessionId => text as SessionId;
 /** Marks an already composed string as a stream name. */
 export const streamNameOf = (text: string): StreamName => text as StreamName;

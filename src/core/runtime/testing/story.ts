@@ -20,7 +20,7 @@ import type { Input, InputBody, RunOutcome } from "../input.ts";
 import type { Operation, OperationSpec } from "../operation-state.ts";
 import type { InputHeader, Run, RuntimeConfig, RuntimeState } from "../state.ts";
 import { assertInvariants } from "./invariants.ts";
-import { storedJson, throughStorage } from "./storage-codec.ts";
+import { storedJson, throughStorage } from "../../shared/testing/storage-codec.ts";
 
 /** Configuration of a new runtime in tests. */
 export const DEFAULTS: RuntimeConfig = {

@@ -1,0 +1,253 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { processAggregate } from "../../src/core/process/aggregate.ts";
+import type { ProcessReply } from "../../src/core/process/commands.ts";
+import type { EventAppended, ProcessStreamEvent } from "../../src/core/process/events.ts";
+import type { ProcessState } from "../../src/core/process/state.ts";
+import { registeredStory, type Story } from "../../src/core/process/testing/story.ts";
+import { throughStorage } from "../../src/core/shared/testing/storage-codec.ts";
+import type { Refusal } from "../../src/core/shared/refusal.ts";
+import { life, startWalk, type Step, take, TYPES } from "./process-steps.ts";
+
+const RUNS = { numRuns: 600 };
+
+type Disposition = "rerunnable" | "owner_bound" | "externally_owned";
+
+function storyOf(disposition: Disposition): Story {
+  return registeredStory({ disposition, eventTypes: TYPES });
+}
+
+/** A state as its checkpoint, which is all there is to it. */
+function image(state: ProcessState): string {
+  return JSON.stringify(processAggregate.stateToJson(state));
+}
+
+/** Takes all steps; answers what each met. */
+function live(
+  story: Story,
+  steps: readonly Step[],
+  between: (story: Story, index: number) => void = () => undefined,
+): readonly (ProcessReply | Refusal | undefined)[] {
+  const walk = startWalk(story);
+  return steps.map((step, index) => {
+    between(story, index);
+    return take(walk, step)?.reply;
+  });
+}
+
+function eventsOf(story: Story): readonly ProcessStreamEvent[] {
+  return story.commits.flatMap(({ events }) => events);
+}
+
+function loggedBy(story: Story): readonly EventAppended[] {
+  return eventsOf(story).filter((event) => event.type === "process_event_appended");
+}
+
+test("P1, P2: sequences have no gap, and at most one event ends the process, for ever", () => {
+  fc.assert(
+    fc.property(life, ({ disposition, steps }) => {
+      const story = storyOf(disposition);
+      live(story, steps);
+      const logged = loggedBy(story);
+      expect(logged.map(({ sequence }) => sequence)).toEqual(logged.map((_, index) => index + 1));
+      const ends = logged.filter(({ terminal }) => terminal !== undefined);
+      expect(ends.length).toBe(story.state.end === null ? 0 : 1);
+      expect(story.state.end?.status).toBe(ends[0]?.terminal);
+      expect(story.state.end?.place.sequence).toBe(ends[0]?.sequence);
+    }),
+    RUNS,
+  );
+});
+
+test("P3: every new hold has the next generation, and only its own writes count", () => {
+  fc.assert(
+    fc.property(life, ({ disposition, steps }) => {
+      const story = storyOf(disposition);
+      live(story, steps);
+      let current = 0;
+      let isHeld = false;
+      const faults: ProcessStreamEvent[] = [];
+      for (const event of eventsOf(story)) {
+        if (event.type === "process_lease_claimed") {
+          if (isHeld || event.generation !== current + 1) faults.push(event);
+          current = event.generation;
+          isHeld = true;
+        }
+        const isEnd =
+          event.type === "process_lease_released" || event.type === "process_lease_lapsed";
+        if (isEnd) isHeld = false;
+        if (event.type !== "process_event_appended") continue;
+        const isFenced = event.generation !== undefined;
+        if (isFenced && !(isHeld && event.generation === current)) faults.push(event);
+        if (event.terminal !== undefined) isHeld = false;
+      }
+      expect(faults).toEqual([]);
+    }),
+    RUNS,
+  );
+});
+
+test("P5: every wake enters the outbox with its event and leaves it once, in order", () => {
+  fc.assert(
+    fc.property(life, ({ disposition, steps }) => {
+      const story = storyOf(disposition);
+      live(story, steps);
+      const wakes = loggedBy(story).filter(({ wake }) => wake !== undefined);
+      expect(wakes.map(({ wake }) => wake?.wakeOrdinal)).toEqual(wakes.map((_, at) => at + 1));
+      const settled = eventsOf(story).flatMap((event) =>
+        event.type === "wake_settled" ? [event.sequence] : [],
+      );
+      const pending = [...story.state.outbox.keys()];
+      expect(new Set(settled).size).toBe(settled.length);
+      expect([...settled, ...pending].toSorted((left, right) => left - right)).toEqual(
+        wakes.map(({ sequence }) => sequence),
+      );
+    }),
+    RUNS,
+  );
+});
+
+test("P7: nothing that the clock does ends a process", () => {
+  fc.assert(
+    fc.property(life, ({ disposition, steps }) => {
+      const story = storyOf(disposition);
+      const walk = startWalk(story);
+      for (const step of steps) {
+        const before = story.state.end;
+        const taken = take(walk, step);
+        if (before !== null || story.state.end === null) continue;
+        const isLapseOfWish =
+          (taken?.command.type === "lapse_lease" || taken?.command.type === "release_lease") &&
+          story.state.abandonRequest !== null;
+        const isAsked = ["append_event", "complete_process", "request_abandon"].includes(
+          taken?.command.type ?? "",
+        );
+        expect(isAsked || isLapseOfWish).toBe(true);
+      }
+    }),
+    RUNS,
+  );
+});
+
+test("P8: a refused or merely answered command leaves the state untouched", () => {
+  fc.assert(
+    fc.property(life, ({ disposition, steps }) => {
+      const story = storyOf(disposition);
+      const walk = startWalk(story);
+      for (const step of steps) {
+        const before = image(story.state);
+        const count = story.commits.length;
+        const taken = take(walk, step);
+        const isCommitted = story.commits.length > count;
+        const isRefused = taken !== undefined && "reason" in taken.reply;
+        const isChanged = image(story.state) !== before;
+        expect([isRefused && isCommitted, isChanged && !isCommitted]).toEqual([false, false]);
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test("P9: marks of sessions lead to the same holders in any order and number", () => {
+  const mark = fc.record({ session: fc.nat(2), mark: fc.nat(4), held: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(mark), fc.array(fc.nat(), { minLength: 9 }), (marks, lots) => {
+      const inOrder = storyOf("rerunnable");
+      const shuffled = storyOf("rerunnable");
+      const order = [...marks, ...marks]
+        .map((entry, index) => ({ entry, lot: lots[index % lots.length] ?? 0 }))
+        .toSorted((left, right) => left.lot - right.lot)
+        .map(({ entry }) => entry);
+      const say = (story: Story, entry: (typeof marks)[number]) =>
+        take(startWalk(story), {
+          kind: entry.held ? "hold" : "release_hold",
+          number: entry.mark,
+          name: entry.session === 0 ? "first" : "second",
+          flag: false,
+          isStale: false,
+        });
+      for (const entry of marks) say(inOrder, entry);
+      for (const entry of order) say(shuffled, entry);
+      expect([...shuffled.state.holders.entries()]).toEqual([...inOrder.state.holders.entries()]);
+    }),
+    RUNS,
+  );
+});
+
+test("the fold of the stored history is the state, after every commit", () => {
+  fc.assert(
+    fc.property(life, ({ disposition, steps }) => {
+      const story = storyOf(disposition);
+      live(story, steps, (walked) => {
+        let refolded = processAggregate.initial;
+        for (const { events, revision, at } of walked.commits) {
+          for (const [index, event] of events.entries()) {
+            refolded = processAggregate.evolve(refolded, event, { revision, index, at });
+          }
+        }
+        expect(image(refolded)).toBe(image(walked.state));
+        const stored = throughStorage(processAggregate.stateToJson(walked.state));
+        expect(image(processAggregate.stateFromJson(stored))).toBe(image(walked.state));
+      });
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("a checkpoint at any point changes nothing that follows", () => {
+  fc.assert(
+    fc.property(life, fc.nat(7), ({ disposition, steps }, rhythm) => {
+      const kept = storyOf(disposition);
+      const reloaded = storyOf(disposition);
+      const replies = live(kept, steps);
+      const repliesAfterReload = live(reloaded, steps, (story, index) => {
+        if (index % (rhythm + 2) === 0) story.reload();
+      });
+      expect(repliesAfterReload).toEqual(replies);
+      expect(image(reloaded.state)).toBe(image(kept.state));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("forgetting at any point changes no reply, and no event", () => {
+  fc.assert(
+    fc.property(life, fc.nat(7), ({ disposition, steps }, rhythm) => {
+      const kept = storyOf(disposition);
+      const forgetful = storyOf(disposition);
+      const replies = live(kept, steps);
+      const repliesAfterForgetting = live(forgetful, steps, (story, index) => {
+        if (index % (rhythm + 2) === 0) story.forget();
+      });
+      expect(repliesAfterForgetting).toEqual(replies);
+      expect(eventsOf(forgetful)).toEqual(eventsOf(kept));
+      kept.forget();
+      forgetful.forget();
+      expect(image(forgetful.state)).toBe(image(kept.state));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("P4: an event with a key is answered the same for ever, until the process is pruned", () => {
+  fc.assert(
+    fc.property(life, fc.nat(5), ({ disposition, steps }, rhythm) => {
+      const story = storyOf(disposition);
+      const walk = startWalk(story);
+      const first = new Map<string, Extract<ProcessReply, { readonly type: "appended" }>>();
+      for (const [index, step] of steps.entries()) {
+        if (index % (rhythm + 2) === 0) story.forget();
+        const taken = take(walk, step);
+        if (taken === undefined || "reason" in taken.reply) continue;
+        const { command, reply } = taken;
+        if (reply.type !== "appended" || command.type !== "append_event") continue;
+        if (command.replayKey === undefined) continue;
+        const told = first.get(command.replayKey);
+        first.set(command.replayKey, told ?? reply);
+        expect(reply).toEqual(told === undefined ? reply : { ...told, replayed: true });
+        expect(story.try(command)).toEqual({ ...reply, replayed: true });
+      }
+    }),
+    RUNS,
+  );
+});
