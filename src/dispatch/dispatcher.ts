@@ -28,7 +28,7 @@ import { makeNamedRuntimes } from "./named-runtimes.ts";
 import { type Notice, type NoticeHolder, noticesOf } from "./notices.ts";
 import type { Payloads } from "./payloads.ts";
 import { makePools } from "./pools.ts";
-import { makeRegisters, type Renewed } from "./registers.ts";
+import { type Claimant, makeRegisters, type Renewed } from "./registers.ts";
 import type { RuntimeCommit, RuntimeStreams } from "./runtime-streams.ts";
 import { freeSlots, holderKey, type Session, type SessionTerms, tell } from "./session.ts";
 import { makeSessions } from "./sessions.ts";
@@ -88,6 +88,11 @@ export interface Dispatcher {
   ) => Promise<readonly RunId[]>;
   /** Renews an incarnation's register; a dead one ends its session. */
   readonly renew: (holder: string) => Promise<Renewed>;
+  /**
+   * Keeps the register of an incarnation that is about to take a run of its own; answers its time
+   * to live. Refuses EXECUTOR_INCARNATION_DEAD.
+   */
+  readonly claim: (claimant: Claimant) => Promise<number>;
   /** Renews the register of a session in the background. */
   readonly renewLater: (session: Session) => void;
   /** Ends what an executor gives back at its own wish. */
@@ -212,9 +217,10 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     options.onAssigned(Math.max(0, commit.stored.at - since));
     held.hold(session, stream, run.runId);
     const isAnswered = commit.events.some((event) => {
-      return event.type === "run_completed" && event.nextRunId === run.runId;
+      if (event.type === "run_completed") return event.nextRunId === run.runId;
+      return event.type === "run_started" && event.runId === run.runId && event.taken === true;
     });
-    // A run that CompleteRun asked for goes out with its answer.
+    // A run that CompleteRun or IngestAndRun asked for goes out with its answer.
     if (!isAnswered) held.send(session, stream);
   }
 
@@ -377,6 +383,7 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     resend: (session, heldRunIds) => held.resend(session, new Set(heldRunIds)),
     acknowledge: parts.acknowledge,
     renew,
+    claim: (claimant) => registers.claim(claimant, sessions.of(holderKey(claimant))),
     renewLater: (session) => {
       assigner.background("renewal", renew(session.holder));
     },

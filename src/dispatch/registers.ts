@@ -7,7 +7,7 @@ import type { TimeMs } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import type { Clock, LeaseStore } from "../engine/ports.ts";
 import { makeRenewals } from "./renewals.ts";
-import type { Session } from "./session.ts";
+import { holderKey, type Session, type SessionTerms } from "./session.ts";
 
 /**
  * A lapsed register is watched for a minute. A replica that stood still for longer must not give
@@ -22,10 +22,21 @@ export type Renewed =
   | { readonly kind: "dead" }
   | { readonly kind: "unknown" };
 
+/** An incarnation that takes a run of its own. */
+export type Claimant = Pick<
+  SessionTerms,
+  "namespace" | "executorId" | "incarnationId" | "leaseTtlMs"
+>;
+
 /** Registers of executor incarnations. */
 export interface Registers {
   /** Opens the register of a session. Refuses EXECUTOR_INCARNATION_DEAD. */
   readonly open: (session: Session) => Promise<void>;
+  /**
+   * Opens or renews the register of an incarnation that takes a run without being attached;
+   * answers its time to live, which stays what it was. Refuses EXECUTOR_INCARNATION_DEAD.
+   */
+  readonly claim: (claimant: Claimant, session: Session | undefined) => Promise<number>;
   readonly renew: (holder: string, session: Session | undefined) => Promise<Renewed>;
   /** Looks the register up when it was not seen alive lately; false when it is over. */
   readonly confirm: (session: Session) => Promise<boolean>;
@@ -65,6 +76,13 @@ export function makeRegisters(
         throw incarnationDead(session.terms);
       }
       seenAlive(session);
+    },
+    claim: async (claimant, session) => {
+      const holder = holderKey(claimant);
+      const ttlMs = (await leases.get(holder))?.ttlMs ?? claimant.leaseTtlMs;
+      if ((await leases.open(holder, ttlMs)) === "lapsed") throw incarnationDead(claimant);
+      if (session) seenAlive(session);
+      return ttlMs;
     },
     renew: async (holder, session) => {
       if (await renewals.renew(holder)) {

@@ -26,7 +26,8 @@ export interface RequestedTerms extends Omit<SessionTerms, "leaseTtlMs"> {
   readonly leaseTtlMs: number | undefined;
 }
 
-function checkTtl(check: FieldCheck, ttl: Duration | undefined): number | undefined {
+/** The time to live that a request asks for; undefined when it leaves it to others. */
+export function checkLeaseTtl(check: FieldCheck, ttl: Duration | undefined): number | undefined {
   if (ttl === undefined) return undefined;
   const ttlMs = durationFromProto(ttl);
   if (ttlMs !== undefined && ttlMs >= LEASE_TTL_MIN_MS && ttlMs <= LEASE_TTL_MAX_MS) return ttlMs;
@@ -83,7 +84,7 @@ export function requestedTermsOf(
     incarnationId: incarnationIdOf(checkId(check, request.incarnationId, "incarnation_id")),
     target: checkTarget(check, namespace, request),
     slots: Math.max(1, slots),
-    leaseTtlMs: checkTtl(check, request.leaseTtl),
+    leaseTtlMs: checkLeaseTtl(check, request.leaseTtl),
     polls,
     capabilities: new Set(
       capabilities

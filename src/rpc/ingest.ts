@@ -2,10 +2,17 @@
  * From an ingest request to its command and its outcome: the part that unary calls, batches and
  * streams share. This is the hot path of the server: one pass over the input, one JSON text.
  */
-import type { IngestOutcome, RuntimeCommand, RuntimeReply } from "../core/runtime/commands.ts";
+import { inputRejected } from "../core/runtime/admission.ts";
+import type { IngestCommand, IngestOutcome, RuntimeReply } from "../core/runtime/commands.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
-import { type InputId, inputIdOf, type Revision, type StreamName } from "../core/shared/ids.ts";
-import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
+import {
+  type InputId,
+  inputIdOf,
+  type Revision,
+  runtimeIdOf,
+  type StreamName,
+} from "../core/shared/ids.ts";
+import { RefusedError } from "../core/shared/refusal.ts";
 import type { Committed, CommandEnvelope } from "../engine/stream-entry.ts";
 import type { RuntimeEvent } from "../core/runtime/events.ts";
 import type { Input } from "../../gen/keelson/runtime/v1/messages_pb.ts";
@@ -37,7 +44,7 @@ export interface IngestTerms {
 /** An item on its way to its stream. */
 export interface PreparedIngest {
   readonly stream: StreamName;
-  readonly envelope: CommandEnvelope<RuntimeCommand>;
+  readonly envelope: CommandEnvelope<IngestCommand>;
   readonly payloadBytes: number;
 }
 
@@ -76,7 +83,7 @@ export function prepareIngest(
   const { input, bodyHash, payloadBytes, inputIdIsFresh } = prepared;
   const hasKey = input.idempotencyKey !== undefined;
   const { request } = terms;
-  const command: RuntimeCommand = {
+  const command: IngestCommand = {
     type: "ingest",
     runtimeId,
     input,
@@ -87,7 +94,7 @@ export function prepareIngest(
     defaults: options.limits.runtimeDefaults,
     inputIdIsFresh,
   };
-  const envelope: CommandEnvelope<RuntimeCommand> = {
+  const envelope: CommandEnvelope<IngestCommand> = {
     command,
     name: command.type,
     ...(caller.actor === undefined ? {} : { actor: caller.actor }),
@@ -135,11 +142,7 @@ export function admittedInputId(runtimeId: string, outcome: IngestOutcome): Inpu
       return outcome.header.inputId;
     case "deduplicated":
       return inputIdOf(outcome.existingId);
-    case "rejected": {
-      const { type: rejection, ...facts } = outcome.reason;
-      const message = `The input was rejected: ${rejection}`;
-      const metadata = { runtimeId, rejection, ...facts };
-      throw new RefusedError(refusalOf("INPUT_REJECTED", message, metadata));
-    }
+    case "rejected":
+      throw new RefusedError(inputRejected(runtimeIdOf(runtimeId), outcome.reason));
   }
 }

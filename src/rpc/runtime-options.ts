@@ -1,6 +1,7 @@
 /** What the runtime service is built from: everything it needs and nothing else. */
 import type { RuntimeConfig } from "../core/runtime/state.ts";
 import type { TimeMs } from "../core/shared/ids.ts";
+import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import type { Membership } from "../engine/membership.ts";
 import type { Clock, Entropy, ViewStore } from "../engine/ports.ts";
@@ -43,6 +44,8 @@ export interface RuntimeServiceOptions {
   readonly entropy: Pick<Entropy, "freshId">;
   readonly limits: RpcLimits;
   readonly waits: CompletionWaits;
+  /** Keeps the registers of callers that are their own executors. */
+  readonly dispatcher: Pick<Dispatcher, "claim">;
   /** Aborts when the server begins to go down: what waits is answered. */
   readonly drainSignal: AbortSignal;
   /** Counts the bytes of inputs that came by a stream and are not answered yet. */

@@ -6,6 +6,7 @@ import { makeRuntimeCancel } from "./runtime-cancel.ts";
 import { makeRuntimeChanges } from "./runtime-changes.ts";
 import { makeRuntimeDrains } from "./runtime-drains.ts";
 import { makeRuntimeIngest } from "./runtime-ingest.ts";
+import { makeRuntimeIngestAndRun } from "./runtime-ingest-and-run.ts";
 import { makeRuntimeInputReads } from "./runtime-input-reads.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
 import { makeRuntimeReads } from "./runtime-reads.ts";
@@ -17,6 +18,7 @@ export function makeRuntimeService(
 ): ServiceImpl<typeof RuntimeControlPlaneService> {
   return {
     ...makeRuntimeIngest(options),
+    ...makeRuntimeIngestAndRun(options),
     ...makeRuntimeChanges(options),
     ...makeRuntimeActions(options),
     ...makeRuntimeCancel(options),

@@ -126,6 +126,7 @@ function routeOptionsOf(
       replicaId,
       entropy: systemEntropy,
       limits,
+      dispatcher,
       waits: makeCompletionWaits({ streams, clock: systemClock, drainSignal }),
       drainSignal,
       budget,

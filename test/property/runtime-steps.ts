@@ -3,7 +3,11 @@
  * they are taken, so that most of them make sense and some never do.
  */
 import fc from "fast-check";
-import type { RuntimeCommand, RuntimeReply } from "../../src/core/runtime/commands.ts";
+import type {
+  IngestCommand,
+  RuntimeCommand,
+  RuntimeReply,
+} from "../../src/core/runtime/commands.ts";
 import type { InputBody } from "../../src/core/runtime/input.ts";
 import type { InputTarget } from "../../src/core/runtime/input-target.ts";
 import {
@@ -34,10 +38,10 @@ const BODIES: readonly InputBody[] = [
   operation(),
 ];
 
-const EXECUTORS = ["first", "second"] as const;
+const EXECUTORS = ["first", "second", "caller"] as const;
 
 const ingestStep = fc.record({
-  kind: fc.constant("ingest" as const),
+  kind: fc.constantFrom("ingest" as const, "ingest" as const, "ingest_and_run" as const),
   name: fc.nat(40),
   body: fc.nat(BODIES.length - 1),
   key: fc.option(fc.nat(8), { freq: 2 }),
@@ -180,7 +184,9 @@ export function startWalk(story: Story): Walk {
   };
 }
 
-function ingest(step: Extract<Step, { readonly kind: "ingest" }>): RuntimeCommand {
+type IngestStep = Extract<Step, { readonly withoutWake: boolean }>;
+
+function ingest(step: IngestStep): IngestCommand {
   const body = BODIES[step.body] ?? prompt("text");
   return ingestCommand(`input-${step.name}`, body, {
     withoutWake: step.withoutWake,
@@ -290,6 +296,10 @@ function commandOf(walk: Walk, step: Step): RuntimeCommand | undefined {
   switch (step.kind) {
     case "ingest":
       return ingest(step);
+    case "ingest_and_run": {
+      const taken = { ...ingest(step), withoutWake: true };
+      return { type: step.kind, ingest: taken, ...executor("caller"), ttlMs: 30_000 };
+    }
     case "set_silent_intents":
       return { type: "set_silent_intents", intents: step.intents };
     case "cancel_inputs":

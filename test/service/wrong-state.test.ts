@@ -39,6 +39,8 @@ const REASONS = {
   D: "RUNTIME_DESTROYED",
   E: "RUN_ENDED",
   F: "RUN_IN_FLIGHT",
+  H: "LEASE_HELD",
+  K: "INPUT_ALREADY_ADMITTED",
   L: "LEASE_LOST",
   N: "STREAM_NOT_FOUND",
   R: "INPUT_REJECTED",
@@ -58,6 +60,9 @@ const CHANGES = readTable(
   ingestBatch              U      U      idle   att    run    rej    rej    rej    rej
   ingestStream             U      U      idle   att    run    rej    rej    rej    rej
   ingestAndAwait           U      U      idle   att    run    R      R      R      R
+  ingestAndRun             U      U      run    H      F      R      R      R      R
+  ingestAndRun,ensure      run    run    run    H      F      R      R      R      R
+  ingestAndRun,known       U      U      K      K      K      K      K      K      K
   publishEvent             U      U      idle   att    run    ret    drain  stop   D
   retire                   U      U      ret    ret    drain  =      =      S      D
   reset                    U      U      idle   att    F      idle   F      idle   D

@@ -4,9 +4,9 @@
  * handling mode, room in the queue; a rejected input changes nothing and claims no key (R7).
  */
 import type { DecideContext, Decision, RecordLookup } from "../shared/aggregate.ts";
-import { epochIdOf } from "../shared/ids.ts";
+import { epochIdOf, type RuntimeId } from "../shared/ids.ts";
 import { type Refusal, refusalOf } from "../shared/refusal.ts";
-import type { IngestOutcome, RejectReason, RuntimeCommand, RuntimeReply } from "./commands.ts";
+import type { IngestCommand, IngestOutcome, RejectReason, RuntimeReply } from "./commands.ts";
 import type { RuntimeEvent } from "./events.ts";
 import type { Input, InputBody, InputKind } from "./input.ts";
 import { findHeader } from "./input-target.ts";
@@ -24,9 +24,6 @@ import { isSilenced } from "./silent-intents.ts";
 import type { InputHeader, RuntimeState } from "./state.ts";
 import { queuedWithKey, supersessionEvents } from "./supersession.ts";
 import { stateNameOf, verdictOf } from "./table.ts";
-
-/** The command that admission decides. */
-export type IngestCommand = Extract<RuntimeCommand, { readonly type: "ingest" }>;
 
 type IngestDecision = Decision<RuntimeEvent, RuntimeReply>;
 
@@ -47,6 +44,13 @@ function answered(outcome: IngestOutcome): IngestDecision {
 
 function rejected(input: Input, reason: RejectReason): IngestDecision {
   return answered({ type: "rejected", inputId: input.inputId, reason });
+}
+
+/** The refusal that a rejection is to callers who want more than the admission. */
+export function inputRejected(runtimeId: RuntimeId, reason: RejectReason): Refusal {
+  const { type: rejection, ...facts } = reason;
+  const message = `The input was rejected: ${rejection}`;
+  return refusalOf("INPUT_REJECTED", message, { runtimeId, rejection, ...facts });
 }
 
 /** Whether a body is explicitly or by its kind not derivable; a message without convention is. */

@@ -106,6 +106,10 @@ export function answer(
     }
     case "ingest":
       return answerIngest(command, events, at);
+    case "ingest_and_run": {
+      const run = startedRun(find(events, "run_started"));
+      return { type: "run_taken", header: repeatedHeader(events, at), run };
+    }
     case "unregister_runtime":
     case "retire":
     case "recycle":

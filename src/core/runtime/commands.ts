@@ -60,6 +60,21 @@ export type CancelSelection =
   | { readonly type: "targets"; readonly targets: readonly InputTarget[] }
   | { readonly type: "suffix"; readonly anchor: InputTarget };
 
+/** An input to be taken in. */
+export interface IngestCommand {
+  readonly type: "ingest";
+  readonly runtimeId: RuntimeId;
+  readonly input: Input;
+  readonly bodyHash: string;
+  readonly payloadBytes: number;
+  readonly withoutWake: boolean;
+  /** Registers the runtime with `defaults` when nobody ensured it. */
+  readonly ensure: boolean;
+  readonly defaults: RuntimeConfig;
+  /** True when the edge made the input id, so that no lookup of it is needed. */
+  readonly inputIdIsFresh: boolean;
+}
+
 /** Everything a runtime can be asked to do. */
 export type RuntimeCommand =
   | OperationCommand
@@ -71,18 +86,14 @@ export type RuntimeCommand =
       /** Values for members that neither the request nor the runtime has. */
       readonly defaults: RuntimeConfig;
     }
+  | IngestCommand
   | {
-      readonly type: "ingest";
-      readonly runtimeId: RuntimeId;
-      readonly input: Input;
-      readonly bodyHash: string;
-      readonly payloadBytes: number;
-      readonly withoutWake: boolean;
-      /** Registers the runtime with `defaults` when nobody ensured it. */
-      readonly ensure: boolean;
-      readonly defaults: RuntimeConfig;
-      /** True when the edge made the input id, so that no lookup of it is needed. */
-      readonly inputIdIsFresh: boolean;
+      /** Takes an input in and starts its run on the caller. */
+      readonly type: "ingest_and_run";
+      readonly ingest: IngestCommand;
+      readonly executorId: ExecutorId;
+      readonly incarnationId: IncarnationId;
+      readonly ttlMs: number;
     }
   | ({ readonly type: "unregister_runtime"; readonly fenceExecutor: boolean } & Action)
   | ({ readonly type: "retire"; readonly abandonIfUnattached: boolean } & Action)
@@ -242,6 +253,12 @@ export type RuntimeReply =
       readonly created: boolean;
     }
   | { readonly type: "ingested"; readonly outcome: IngestOutcome }
+  | {
+      readonly type: "run_taken";
+      /** The input as its admission left it. */
+      readonly header: InputHeader;
+      readonly run: StartedRun;
+    }
   | {
       readonly type: "report";
       readonly inputsAbandoned: number;

@@ -12,6 +12,7 @@ import {
   withDrain,
 } from "./drain.ts";
 import type { RuntimeEvent } from "./events.ts";
+import { decideIngestAndRun } from "./ingest-and-run.ts";
 import { decideGrantLease, decideLapseLease, decideReleaseLease } from "./lease.ts";
 import { decideInterruptRun, decideLifecycle } from "./lifecycle.ts";
 import { decideOperation, operationLookups } from "./operation-decisions.ts";
@@ -78,6 +79,8 @@ function decideCommand(
       return decideEnsure(state, command, context);
     case "ingest":
       return decideIngest(state, command, context);
+    case "ingest_and_run":
+      return decideIngestAndRun(state, command, context);
     case "unregister_runtime":
     case "retire":
     case "recycle":
@@ -146,6 +149,8 @@ export function lookups(state: RuntimeState, command: RuntimeCommand): readonly 
   switch (command.type) {
     case "ingest":
       return ingestLookups(state, command);
+    case "ingest_and_run":
+      return ingestLookups(state, command.ingest);
     case "cancel_inputs":
       return cancelLookups(state, command);
     default:

@@ -82,6 +82,8 @@ export type RuntimeEvent =
       readonly runId: RunId;
       readonly generation: Generation;
       readonly inputIds: readonly InputId[];
+      /** True when the executor asked for it with its input and gets it with the answer. */
+      readonly taken?: boolean;
     }
   | { readonly type: "run_acknowledged"; readonly runId: RunId }
   | {

@@ -42,6 +42,12 @@ export function runInFlight(state: RuntimeState): Refusal {
   });
 }
 
+/** Other inputs stand against a run of the caller's own input. */
+export function inputsActive(state: RuntimeState, active: number): Refusal {
+  const message = `${active} inputs of the runtime are not over; let them be run, or cancel them`;
+  return refusalOf("INPUTS_ACTIVE", message, { runtimeId: state.runtimeId, active });
+}
+
 /** Another executor holds the runtime. */
 export function leaseHeld(state: RuntimeState): Refusal {
   return refusalOf("LEASE_HELD", "Another executor holds the runtime; wait for its lease to end", {

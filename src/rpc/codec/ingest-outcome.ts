@@ -47,18 +47,22 @@ function uncommitted(header: InputHeader): InputHeader {
   return { ...header, admittedRevision: 0 };
 }
 
+/** An input as its admission left it. */
+export function acceptedToProto(header: InputHeader): IngestAccepted {
+  const { decision } = policyToProto(header.policy);
+  return create(IngestAcceptedSchema, {
+    inputId: header.inputId,
+    ...(decision === undefined ? {} : { policy: decision }),
+    input: inputStatusToProto(header),
+  });
+}
+
 /** What became of an ingest; `isCommitted` is false for an answer ahead of its commit. */
 export function ingestOutcomeToProto(outcome: IngestOutcome, isCommitted: boolean): OutcomeMessage {
   switch (outcome.type) {
     case "accepted": {
       const header = isCommitted ? outcome.header : uncommitted(outcome.header);
-      const { decision } = policyToProto(header.policy);
-      const value = create(IngestAcceptedSchema, {
-        inputId: header.inputId,
-        ...(decision === undefined ? {} : { policy: decision }),
-        input: inputStatusToProto(header),
-      });
-      return { case: "accepted", value };
+      return { case: "accepted", value: acceptedToProto(header) };
     }
     case "deduplicated": {
       const { inputId, existingId, sameContent } = outcome;

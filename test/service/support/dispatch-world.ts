@@ -115,6 +115,7 @@ function servicesOf(
     clock,
     entropy: makeSeededEntropy(name.length + 1000),
     limits: LIMITS,
+    dispatcher,
     waits: makeCompletionWaits({ streams, clock, drainSignal }),
     drainSignal,
     budget: { take: () => undefined, release: () => undefined },

@@ -2,6 +2,7 @@
 import type { IngestError } from "../../../gen/keelson/runtime/v1/messages_pb.ts";
 import type { CaseClients } from "./deployment.ts";
 import { prompt } from "./inputs.ts";
+import { identityOf } from "./runs.ts";
 import { CONSUMED_INPUT, type SituatedRuntime } from "./situations.ts";
 import { firstOf, itemReasonOf } from "./verdict.ts";
 
@@ -91,6 +92,12 @@ export const CHANGE_CALLS: Calls = {
   },
   ingestAndAwait: ({ runtimes }, { runtimeId }) =>
     runtimes.ingestAndAwait({ runtimeId, input, timeout: shortly }),
+  ingestAndRun: ({ runtimes }, { runtimeId }) =>
+    runtimes.ingestAndRun({ runtimeId, input, ...identityOf("caller") }),
+  "ingestAndRun,ensure": ({ runtimes }, { runtimeId }) =>
+    runtimes.ingestAndRun({ runtimeId, input, ensure: true, ...identityOf("caller") }),
+  "ingestAndRun,known": ({ runtimes }, { runtimeId }) =>
+    runtimes.ingestAndRun({ runtimeId, input: known, ...identityOf("caller") }),
   publishEvent: ({ runtimes }, { runtimeId }) =>
     runtimes.publishEvent({ runtimeId, eventCode: "case.event" }),
   setSilentIntents: ({ runtimes }, { runtimeId }) =>
