@@ -194,6 +194,7 @@ export function makeEngine(options: EngineOptions): Engine {
     observer,
     replicaId: options.replicaId,
     flush: views.flush,
+    bury: storage.replicas.bury,
     reproject: async (stream) => {
       const reproject = reprojections.get(parseStreamName(stream)?.kind ?? "");
       await reproject?.(stream);

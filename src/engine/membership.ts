@@ -11,7 +11,8 @@ import type { Clock, ReplicaRow, ReplicaStore } from "./ports.ts";
 /** Milliseconds between heartbeats. */
 export const HEARTBEAT_MS = 1000;
 const LIVE_MS = 5 * HEARTBEAT_MS;
-const GONE_MS = 60_000;
+/** A replica that is gone is listed for so long, and until what it left behind is in the views. */
+const LISTED_MS = 3_600_000;
 /** Longer without an answered heartbeat: the process, the machine or the database stood still. */
 const PAUSE_MS = 3 * HEARTBEAT_MS;
 /** A database clock this far from where it should be was set, or belongs to another machine. */
@@ -82,7 +83,8 @@ export function makeMembership(options: MembershipOptions): Membership {
     time.synchronize(databaseMs, askedMs, answeredMs);
     rows = await replicas.list();
     for (const other of rows) {
-      if (databaseMs - other.heartbeatAt > GONE_MS) await replicas.remove(other.replicaId);
+      const isForgotten = other.buried && databaseMs - other.heartbeatAt > LISTED_MS;
+      if (isForgotten) await replicas.remove(other.replicaId);
     }
     const nowMs = clock.monotonicMs();
     if (!reachable || nowMs - lastBeatMs > PAUSE_MS) steadySinceMs = nowMs;

@@ -247,12 +247,19 @@ export interface ReplicaRow {
   readonly heartbeatAt: TimeMs;
   /** Everything this replica committed before this time is in the views. */
   readonly lowWatermark: TimeMs;
+  /** The replica stopped beating, and what it left behind is in the views. */
+  readonly buried: boolean;
 }
 
-/** Who serves; a row is updated in place and expires when its replica is gone. */
+/** What a replica says about itself. */
+export type ReplicaFacts = Omit<ReplicaRow, "heartbeatAt" | "buried">;
+
+/** Who serves; a row is updated in place and removed some time after its replica is gone. */
 export interface ReplicaStore {
-  /** Writes the row with the database's time as heartbeat; answers that time. */
-  readonly heartbeat: (row: Omit<ReplicaRow, "heartbeatAt">) => Promise<TimeMs>;
+  /** Writes the row, not buried, with the database's time as heartbeat; answers that time. */
+  readonly heartbeat: (row: ReplicaFacts) => Promise<TimeMs>;
+  /** Marks the row as buried, unless the replica has beaten since. */
+  readonly bury: (row: ReplicaRow) => Promise<void>;
   readonly list: () => Promise<readonly ReplicaRow[]>;
   readonly remove: (replicaId: string) => Promise<void>;
 }

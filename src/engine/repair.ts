@@ -9,7 +9,7 @@ import type { DatabaseTime } from "./database-time.ts";
 import { walkJournal } from "./journal-walk.ts";
 import type { Membership } from "./membership.ts";
 import type { EngineObserver } from "./observer.ts";
-import type { Clock, JournalStore, TimedPoint, ViewStore } from "./ports.ts";
+import type { Clock, JournalStore, ReplicaRow, TimedPoint, ViewStore } from "./ports.ts";
 
 const STREAMS_AT_ONCE = 16;
 const PATROL_MS = 60_000;
@@ -56,6 +56,8 @@ export interface RepairOptions {
   readonly reproject: (stream: StreamName) => Promise<boolean>;
   /** Writes what was projected. */
   readonly flush: () => Promise<void>;
+  /** Notes that what a replica left behind is in the views. */
+  readonly bury: (row: ReplicaRow) => Promise<void>;
 }
 
 /** The highest revision of each stream of a page. */
@@ -76,7 +78,6 @@ function* groupsOf(streams: readonly StreamName[]): Generator<readonly StreamNam
 /** Makes the repair of a process. */
 export function makeRepair(options: RepairOptions): Repair {
   const { journal, views, clock, time, membership, observer } = options;
-  const buried = new Set<string>();
   let patrolledTo: TimedPoint | undefined;
   let stopped = false;
 
@@ -164,10 +165,11 @@ export function makeRepair(options: RepairOptions): Repair {
     const nowMs = time.nowMs();
     for (const row of membership.rows()) {
       const isStale = nowMs - row.heartbeatAt > STALE_MS;
-      if (!isStale) buried.delete(row.replicaId);
-      if (!isStale || buried.has(row.replicaId) || row.replicaId === options.replicaId) continue;
+      if (!isStale || row.buried || row.replicaId === options.replicaId) continue;
       await pass(row.lowWatermark);
-      buried.add(row.replicaId);
+      if (stopped) return;
+      await options.flush();
+      await options.bury(row);
     }
   }
 
@@ -187,7 +189,8 @@ export function makeRepair(options: RepairOptions): Repair {
   async function beat(count: number): Promise<void> {
     try {
       if (count === 0) {
-        const watermarks = membership.rows().map((row) => row.lowWatermark);
+        const unburied = membership.rows().filter((row) => !row.buried);
+        const watermarks = unburied.map((row) => row.lowWatermark);
         if (watermarks.length > 0) await pass(Math.min(...watermarks));
       } else if (isElected()) {
         await afterOthers();

@@ -270,6 +270,29 @@ test("a stopped engine takes nothing new, has its views written and is not liste
   expect(await storage.replicas.list()).toEqual([]);
 });
 
+test("a replica that died is listed for an hour, also when all were down meanwhile", async () => {
+  const { clock, database, start } = makeGround();
+  const storage = database.connect();
+  const listed = async () => (await storage.replicas.list()).map((row) => row.replicaId);
+  await storage.replicas.heartbeat({
+    replicaId: "died",
+    address: "there",
+    version: "0.0.0",
+    startedAt: clock.nowMs(),
+    lowWatermark: clock.nowMs(),
+  });
+  clock.advance(1_800_000);
+  const { engine } = await start("a");
+  await passUntil(clock, () => engine.membership.rows().some((row) => row.buried));
+  expect(await listed()).toEqual(["died", "a"]);
+  clock.advance(1_700_000);
+  await settle();
+  expect(await listed()).toEqual(["died", "a"]);
+  clock.advance(200_000);
+  await passUntil(clock, () => engine.membership.rows().length === 1);
+  expect(await listed()).toEqual(["a"]);
+});
+
 test("an engine that stops while its database is away answers everybody who waits", async () => {
   const { clock, database, start } = makeGround();
   const gone = { isSo: false };

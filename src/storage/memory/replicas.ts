@@ -1,11 +1,12 @@
 /** Replica registers in memory, timed by the database's clock. */
-import type { Clock, ReplicaRow, ReplicaStore } from "../../engine/ports.ts";
+import type { Clock, ReplicaFacts, ReplicaRow, ReplicaStore } from "../../engine/ports.ts";
 import type { MemoryGate } from "./gate.ts";
 import type { WriteLog } from "./write-log.ts";
 
 /** The registers of a memory database, shared by its connections. */
 export interface ReplicaTable {
-  readonly heartbeat: (row: Omit<ReplicaRow, "heartbeatAt">) => number;
+  readonly heartbeat: (row: ReplicaFacts) => number;
+  readonly bury: (row: ReplicaRow) => void;
   readonly list: () => readonly ReplicaRow[];
   readonly remove: (replicaId: string) => void;
 }
@@ -27,8 +28,12 @@ export function makeReplicaTable(log: WriteLog, clock: Clock): ReplicaTable {
   return {
     heartbeat: (row) => {
       const heartbeatAt = clock.nowMs();
-      replace(row.replicaId, { ...row, heartbeatAt });
+      replace(row.replicaId, { ...row, heartbeatAt, buried: false });
       return heartbeatAt;
+    },
+    bury: ({ replicaId, heartbeatAt }) => {
+      const row = rows.get(replicaId);
+      if (row?.heartbeatAt === heartbeatAt) replace(replicaId, { ...row, buried: true });
     },
     list: () => [...rows.values()],
     remove: (replicaId) => {
@@ -41,6 +46,7 @@ export function makeReplicaTable(log: WriteLog, clock: Clock): ReplicaTable {
 export function makeMemoryReplicas(table: ReplicaTable, gate: MemoryGate): ReplicaStore {
   return {
     heartbeat: (row) => gate.run("replicas", "heartbeat", false, () => table.heartbeat(row)),
+    bury: (row) => gate.run("replicas", "bury", false, () => table.bury(row)),
     list: () => gate.run("replicas", "list", false, () => table.list()),
     remove: (replicaId) =>
       gate.run("replicas", "remove", false, () => {

@@ -1,5 +1,10 @@
 /** The collection `replicas`: one register per running server, timed by the database's clock. */
-import { type ReplicaRow, type ReplicaStore, StorageError } from "../../engine/ports.ts";
+import {
+  type ReplicaFacts,
+  type ReplicaRow,
+  type ReplicaStore,
+  StorageError,
+} from "../../engine/ports.ts";
 import type { CollectionDefinition } from "./collection.ts";
 import type { MongoConnection } from "./connection.ts";
 import { requireWriteConcern, requireWrites, type WriteReply } from "./errors.ts";
@@ -15,6 +20,7 @@ interface ReplicaDocument {
   readonly startedAt: Date;
   readonly heartbeatAt: Date;
   readonly lowWatermark: Date;
+  readonly buried: boolean;
 }
 
 /** The members of the answer to `findAndModify` that are read. */
@@ -32,6 +38,7 @@ function rowFromDocument(document: ReplicaDocument): ReplicaRow {
     startedAt: document.startedAt.getTime(),
     heartbeatAt: document.heartbeatAt.getTime(),
     lowWatermark: document.lowWatermark.getTime(),
+    buried: document.buried,
   };
 }
 
@@ -39,7 +46,7 @@ function rowFromDocument(document: ReplicaDocument): ReplicaRow {
 export function makeMongoReplicas(connection: MongoConnection): ReplicaStore {
   const collection = replicaCollection.name;
 
-  async function heartbeat(row: Omit<ReplicaRow, "heartbeatAt">): Promise<number> {
+  async function heartbeat(row: ReplicaFacts): Promise<number> {
     const label = "replicas.heartbeat";
     const reply = await connection.command<ModifyReply>(label, {
       findAndModify: collection,
@@ -52,6 +59,7 @@ export function makeMongoReplicas(connection: MongoConnection): ReplicaStore {
             startedAt: new Date(row.startedAt),
             lowWatermark: new Date(row.lowWatermark),
             heartbeatAt: "$$NOW",
+            buried: { $literal: false },
           },
         },
       ],
@@ -62,6 +70,17 @@ export function makeMongoReplicas(connection: MongoConnection): ReplicaStore {
     requireWriteConcern(label, reply);
     if (reply.value === null) throw new StorageError("unavailable", `${label}: nothing written`);
     return reply.value.heartbeatAt.getTime();
+  }
+
+  async function bury({ replicaId, heartbeatAt }: ReplicaRow): Promise<void> {
+    const label = "replicas.bury";
+    const query = { _id: replicaId, heartbeatAt: new Date(heartbeatAt) };
+    const reply = await connection.command<WriteReply>(label, {
+      update: collection,
+      updates: [{ q: query, u: { $set: { buried: true } } }],
+      writeConcern: connection.writeConcerns.replicated,
+    });
+    requireWrites(label, reply);
   }
 
   async function list(): Promise<readonly ReplicaRow[]> {
@@ -85,5 +104,5 @@ export function makeMongoReplicas(connection: MongoConnection): ReplicaStore {
     requireWrites(label, reply);
   }
 
-  return { heartbeat, list, remove };
+  return { heartbeat, bury, list, remove };
 }

@@ -25,11 +25,28 @@ export function replicaCases(setup: CaseSetup): void {
       const before = await setup.storage().databaseTime();
       const heartbeatAt = await replicas().heartbeat(row);
       expect(heartbeatAt).toBeGreaterThanOrEqual(before);
-      expect(await rowOf(row.replicaId)).toEqual({ ...row, heartbeatAt });
+      expect(await rowOf(row.replicaId)).toEqual({ ...row, heartbeatAt, buried: false });
       const later = { ...row, lowWatermark: 1_700_000_000_002 };
       const laterAt = await replicas().heartbeat(later);
       expect(laterAt).toBeGreaterThanOrEqual(heartbeatAt);
-      expect(await rowOf(row.replicaId)).toEqual({ ...later, heartbeatAt: laterAt });
+      expect(await rowOf(row.replicaId)).toEqual({
+        ...later,
+        heartbeatAt: laterAt,
+        buried: false,
+      });
+    });
+
+    it("buries a replica until it beats again, and not one that has beaten since", async () => {
+      const replicaId = randomUUID();
+      const row = { replicaId, address: "a", version: "1", startedAt: 1, lowWatermark: 1 };
+      const earlier = await replicas().heartbeat(row);
+      const ago = { ...row, heartbeatAt: earlier - 1, buried: false };
+      await replicas().bury(ago);
+      expect(await rowOf(replicaId)).toMatchObject({ buried: false });
+      await replicas().bury({ ...ago, heartbeatAt: earlier });
+      expect(await rowOf(replicaId)).toMatchObject({ heartbeatAt: earlier, buried: true });
+      await replicas().heartbeat(row);
+      expect(await rowOf(replicaId)).toMatchObject({ buried: false });
     });
 
     it("removes a replica that leaves and no other", async () => {
