@@ -28,7 +28,7 @@ import { makeNamedRuntimes } from "./named-runtimes.ts";
 import { type Notice, type NoticeHolder, noticesOf } from "./notices.ts";
 import type { Payloads } from "./payloads.ts";
 import { makePools } from "./pools.ts";
-import { type Claimant, makeRegisters, type Renewed } from "./registers.ts";
+import { type Claimant, isReplaced, makeRegisters, type Renewed } from "./registers.ts";
 import type { RuntimeCommit, RuntimeStreams } from "./runtime-streams.ts";
 import { freeSlots, holderKey, type Session, type SessionTerms, tell } from "./session.ts";
 import { makeSessions } from "./sessions.ts";
@@ -132,6 +132,7 @@ function makeParts(options: DispatcherOptions, onStaleRow: (row: StreamRow) => v
   const sessions = makeSessions({
     registers,
     clock,
+    onOpened: engine.relay.tellOpened,
     resume: async (session, heldRunIds) => {
       const found = await heldStreams(session.terms.namespace, session.holder);
       await held.resume(session, found, new Set(heldRunIds));
@@ -169,11 +170,12 @@ function makeParts(options: DispatcherOptions, onStaleRow: (row: StreamRow) => v
     },
   });
 
-  /** Looks the register up where needed; a session whose register is over ends. */
+  /** Looks the register up where needed; a session that is over or replaced ends. */
   async function isAlive(session: Session): Promise<boolean> {
-    const alive = await registers.confirm(session);
-    if (!alive) sessions.end(session.holder);
-    return alive;
+    const state = await registers.confirm(session);
+    if (state === "over") sessions.end(session.holder);
+    if (state === "replaced") sessions.close(session, "replaced");
+    return state === "alive";
   }
 
   const serving = { named, pools, held, drains };
@@ -350,8 +352,14 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     lapse,
   });
 
-  engine.onRunnableElsewhere((names) => {
-    for (const stream of names) hearOfRunnable(stream);
+  engine.onNewsElsewhere({
+    onRunnable: (names) => {
+      for (const stream of names) hearOfRunnable(stream);
+    },
+    onOpened: (lease) => {
+      const session = sessions.of(lease.holder);
+      if (session && isReplaced(session, lease)) sessions.close(session, "replaced");
+    },
   });
 
   return {

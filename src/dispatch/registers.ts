@@ -5,7 +5,7 @@
  */
 import type { TimeMs } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
-import type { Clock, LeaseStore } from "../engine/ports.ts";
+import type { Clock, LeaseStore, OpenedLease } from "../engine/ports.ts";
 import { makeRenewals } from "./renewals.ts";
 import { holderKey, type Session, type SessionTerms } from "./session.ts";
 
@@ -38,8 +38,11 @@ export interface Registers {
    */
   readonly claim: (claimant: Claimant, session: Session | undefined) => Promise<number>;
   readonly renew: (holder: string, session: Session | undefined) => Promise<Renewed>;
-  /** Looks the register up when it was not seen alive lately; false when it is over. */
-  readonly confirm: (session: Session) => Promise<boolean>;
+  /**
+   * Looks the register up when it was not seen alive lately: whether it is over, or was opened
+   * again for a newer session of the incarnation elsewhere.
+   */
+  readonly confirm: (session: Session) => Promise<"alive" | "over" | "replaced">;
   /** Whether the register was seen alive so lately that work may be given to the session. */
   readonly isTrusted: (session: Session) => boolean;
 }
@@ -54,6 +57,14 @@ export function incarnationDead(terms: {
     "The leases of this incarnation are over for good; stop its runs and attach with a new one";
   const metadata = { executorId, incarnationId };
   return new RefusedError(refusalOf("EXECUTOR_INCARNATION_DEAD", message, metadata));
+}
+
+/**
+ * Whether a newer stream of the incarnation has taken over elsewhere. Polls come to any replica in
+ * turn, and none of them replaces another.
+ */
+export function isReplaced(session: Session, { openings }: OpenedLease): boolean {
+  return !session.terms.polls && openings > session.openings;
 }
 
 /** Makes the registers of a process. */
@@ -72,9 +83,9 @@ export function makeRegisters(
   return {
     open: async (session) => {
       const { leaseTtlMs } = session.terms;
-      if ((await leases.open(session.holder, leaseTtlMs)) === "lapsed") {
-        throw incarnationDead(session.terms);
-      }
+      const openings = await leases.open(session.holder, leaseTtlMs);
+      if (openings === "lapsed") throw incarnationDead(session.terms);
+      session.openings = openings;
       seenAlive(session);
     },
     claim: async (claimant, session) => {
@@ -94,11 +105,13 @@ export function makeRegisters(
     },
     confirm: async (session) => {
       const ageMs = clock.monotonicMs() - session.confirmedMs;
-      if (ageMs < session.terms.leaseTtlMs / LOOKS_PER_TTL && ageMs < TRUSTED_MS / 2) return true;
+      if (ageMs < session.terms.leaseTtlMs / LOOKS_PER_TTL && ageMs < TRUSTED_MS / 2) {
+        return "alive";
+      }
       const row = await leases.get(session.holder);
-      if (row?.state !== "live") return false;
+      if (row?.state !== "live") return "over";
       seenAlive(session, databaseNowMs() - row.renewedAt);
-      return true;
+      return isReplaced(session, row) ? "replaced" : "alive";
     },
     isTrusted: (session) => clock.monotonicMs() - session.confirmedMs < TRUSTED_MS,
   };

@@ -20,7 +20,7 @@ import type { EngineOptions, EngineParts } from "./engine-parts.ts";
 import type { EngineObserver } from "./observer.ts";
 import type { Clock, Storage } from "./ports.ts";
 import { makeRepair, type Repair } from "./repair.ts";
-import { makeSignalRelay, type SignalRelay } from "./signal-relay.ts";
+import { makeSignalRelay, type SignalRelay, type SignalRelayOptions } from "./signal-relay.ts";
 import { type CacheBudget, makeCacheBudget } from "./stream-cache.ts";
 import type { AdvanceListener } from "./stream-entry.ts";
 import { foldBytes } from "./stream-fold.ts";
@@ -28,6 +28,9 @@ import { makeStreams } from "./stream-access.ts";
 import { parseStreamName } from "./stream-name.ts";
 import type { Streams } from "./streams.ts";
 import { makeViewBacklog, type ViewBacklog } from "./view-backlog.ts";
+
+/** Hears of streams that became runnable, and of lease registers opened, at other replicas. */
+export type NewsListener = Pick<SignalRelayOptions, "onRunnable" | "onOpened">;
 
 /** One replica's engine. */
 export interface Engine {
@@ -42,13 +45,13 @@ export interface Engine {
   readonly stop: () => Promise<void>;
   readonly time: DatabaseTime;
   readonly membership: Membership;
-  readonly relay: Pick<SignalRelay, "tellRunnable">;
+  readonly relay: Pick<SignalRelay, "tellRunnable" | "tellOpened">;
   readonly writer: Pick<JournalWriter, "backlog" | "isFailing">;
   readonly views: Pick<ViewBacklog, "flush" | "size" | "oldestMs">;
   readonly cache: Pick<CacheBudget, "stats">;
   readonly repair: Pick<Repair, "rebuild">;
-  /** Registers who hears of streams that became runnable at other replicas. */
-  readonly onRunnableElsewhere: (listener: (streams: readonly StreamName[]) => void) => void;
+  /** Registers who hears of what happened at other replicas; one listener. */
+  readonly onNewsElsewhere: (listener: NewsListener) => void;
 }
 
 const WATERMARK_SLACK_MS = 2000;
@@ -99,7 +102,7 @@ function makeNeighbourhood(
   time: DatabaseTime,
   oldestMs: () => TimeMs,
   listened: ListenedStreams,
-  onRunnable: (streams: readonly StreamName[]) => void,
+  news: () => NewsListener | undefined,
 ): { readonly membership: Membership; readonly relay: SignalRelay } {
   const { storage, clock, observer, replicaId, address, version } = options;
   const membership = makeMembership({
@@ -120,7 +123,8 @@ function makeNeighbourhood(
     hasOthers: membership.hasOthers,
     onMoved: listened.moved,
     onMaybeMoved: () => void listened.probeAll(),
-    onRunnable,
+    onRunnable: (streams) => news()?.onRunnable(streams),
+    onOpened: (lease) => news()?.onOpened(lease),
   });
   return { membership, relay };
 }
@@ -132,7 +136,7 @@ async function waitUntil(clock: Clock, limitMs: number, isDone: () => boolean): 
 
 /** Makes an engine; nothing runs before `start` but timers that find nothing to do. */
 export function makeEngine(options: EngineOptions): Engine {
-  const { storage, clock, entropy, observer } = options;
+  const { storage, clock, entropy, observer, replicaId } = options;
   const { journal, records, checkpoints } = storage;
   const time = makeDatabaseTime(clock);
   const reads = makeDurableReads(journal);
@@ -143,15 +147,13 @@ export function makeEngine(options: EngineOptions): Engine {
   const listened = makeListenedStreams(prober, observer);
   const loader = makeLoader({ reads, budget, checkpoints, clock, observer });
   const readAt = makeReadAt(storage);
-  let onRunnable: (streams: readonly StreamName[]) => void = () => undefined;
+  let news: NewsListener | undefined;
   let stopping = false;
 
   /** Time of the oldest commit that is in flight or not in the views yet; now when all are. */
   const oldestMs = (): TimeMs =>
     Math.min(time.nowMs(), writer.oldestMs() ?? Infinity, views.oldestMs() ?? Infinity);
-  const { membership, relay } = makeNeighbourhood(options, time, oldestMs, listened, (streams) => {
-    onRunnable(streams);
-  });
+  const { membership, relay } = makeNeighbourhood(options, time, oldestMs, listened, () => news);
   const writer = makeJournalWriter({ journal, clock, entropy, observer, onStored: relay.tell });
 
   const committer = makeCommitter({
@@ -192,13 +194,13 @@ export function makeEngine(options: EngineOptions): Engine {
     time,
     membership,
     observer,
-    replicaId: options.replicaId,
+    replicaId,
     flush: views.flush,
     bury: storage.replicas.bury,
     reproject: async (stream) => {
-      const reproject = reprojections.get(parseStreamName(stream)?.kind ?? "");
-      await reproject?.(stream);
-      return reproject !== undefined;
+      const work = reprojections.get(parseStreamName(stream)?.kind ?? "")?.(stream);
+      await work;
+      return work !== undefined;
     },
   });
 
@@ -239,8 +241,8 @@ export function makeEngine(options: EngineOptions): Engine {
     views,
     cache: budget,
     repair,
-    onRunnableElsewhere: (listener) => {
-      onRunnable = listener;
+    onNewsElsewhere: (listener) => {
+      news = listener;
     },
   };
 }

@@ -4,7 +4,7 @@
  */
 import type { StreamName } from "../core/shared/ids.ts";
 import type { EngineObserver } from "./observer.ts";
-import type { Clock, SignalStore, StoredCommit } from "./ports.ts";
+import type { Clock, OpenedLease, SignalStore, StoredCommit } from "./ports.ts";
 import { shardOf } from "./stream-name.ts";
 
 const POLL_MS = 1000;
@@ -18,6 +18,8 @@ export interface SignalRelay {
   readonly tell: (commits: readonly StoredCommit[]) => void;
   /** Tells the others that a stream has work for an executor. */
   readonly tellRunnable: (stream: StreamName) => void;
+  /** Tells the others that a lease register was opened here. */
+  readonly tellOpened: (lease: OpenedLease) => void;
 }
 
 /** What the relay works with. */
@@ -33,6 +35,7 @@ export interface SignalRelayOptions {
   /** Every stream that is listened to may have moved. */
   readonly onMaybeMoved: () => void;
   readonly onRunnable: (streams: readonly StreamName[]) => void;
+  readonly onOpened: (lease: OpenedLease) => void;
 }
 
 /** Makes the relay of a process. */
@@ -40,6 +43,7 @@ export function makeSignalRelay(options: SignalRelayOptions): SignalRelay {
   const { signals, clock, observer, replicaId } = options;
   let shards = new Set<string>();
   let runnable = new Set<StreamName>();
+  let opened: OpenedLease[] = [];
   let scheduled = false;
   let stopped = false;
   let hadOthers = false;
@@ -47,9 +51,10 @@ export function makeSignalRelay(options: SignalRelayOptions): SignalRelay {
 
   function publish(): void {
     scheduled = false;
-    const signal = { replicaId, shards: [...shards], runnable: [...runnable] };
+    const signal = { replicaId, shards: [...shards], runnable: [...runnable], opened };
     shards = new Set();
     runnable = new Set();
+    opened = [];
     signals.publish(signal).catch((error: unknown) => {
       observer.backgroundFailed("signal", error);
     });
@@ -76,6 +81,7 @@ export function makeSignalRelay(options: SignalRelayOptions): SignalRelay {
       (signal) => {
         for (const shard of signal.shards) options.onMoved(shard);
         if (signal.runnable.length > 0) options.onRunnable(signal.runnable);
+        for (const lease of signal.opened) options.onOpened(lease);
       },
       options.onMaybeMoved,
     );
@@ -98,6 +104,11 @@ export function makeSignalRelay(options: SignalRelayOptions): SignalRelay {
     tellRunnable: (stream) => {
       if (!options.hasOthers()) return;
       runnable.add(stream);
+      schedule();
+    },
+    tellOpened: ({ holder, openings }) => {
+      if (!options.hasOthers()) return;
+      opened.push({ holder, openings });
       schedule();
     },
   };

@@ -1,10 +1,12 @@
 // Work that comes in at one replica and executors that are attached at another.
 import { describe, expect, it } from "vitest";
+import { CloseStreamReason } from "../../gen/keelson/executor/v1/messages_pb.ts";
 import { RuntimeState } from "../../gen/keelson/runtime/v1/messages_pb.ts";
 import {
   attach,
   complete,
   identity,
+  keepRenewing,
   lastBoundary,
   nameOf,
   renew,
@@ -23,6 +25,39 @@ async function twoReplicas() {
   await world.elapse(3000);
   return { world, a, b };
 }
+
+describe("an incarnation that attaches at another replica", () => {
+  it("has its older stream closed at once, and gets its run at the newer one", async () => {
+    const { world, a, b } = await twoReplicas();
+    await world.pass(ensureWithWork(a, "r"));
+    const older = attach(a.executors, identity("e"), POOL);
+    await world.until(() => older.runs.length === 1);
+    // Until the run is in the views, by which the other replica finds it.
+    await world.elapse(500);
+    const atMs = world.clock.monotonicMs();
+    const newer = attach(b.executors, older, POOL);
+    await world.until(() => older.end() === true);
+    expect(older.messages.at(-1)).toMatchObject({
+      value: { control: { case: "closeStream", value: { reason: CloseStreamReason.REPLACED } } },
+    });
+    expect(world.clock.monotonicMs() - atMs).toBeLessThan(1000);
+    await world.until(() => newer.runs.length === 1);
+    expect(newer.runs[0]).toEqual(older.runs[0]);
+  });
+
+  it("has it closed after a while when the signal is lost, and the newer one goes on", async () => {
+    const { world, a, b } = await twoReplicas();
+    const older = attach(a.executors, identity("e"), POOL);
+    await world.elapse(100);
+    world.loses = ({ port, method }) => port === "signals" && method === "publish";
+    const newer = attach(b.executors, older, POOL);
+    const renewals = keepRenewing(world.clock, 5000, () => renew(b.executors, newer));
+    await world.until(() => older.end() === true);
+    await world.elapse(60_000);
+    expect(newer.end()).toBeUndefined();
+    renewals.stop();
+  });
+});
 
 describe("work that comes in at another replica", () => {
   it("is handed out with the signal, without time passing", async () => {

@@ -151,7 +151,7 @@ describe("a database that is killed", () => {
     );
     process.kill(fixture.pid(), "SIGKILL");
     await eventually("a gap", () => gapCount > 0);
-    await storage.signals.publish({ replicaId: "speaker", shards: [], runnable: [] });
+    await storage.signals.publish({ replicaId: "speaker", shards: [], runnable: [], opened: [] });
     await eventually("a signal", () => heard.length > 0);
     expect(heard).toEqual(["speaker"]);
     await subscription.close();
@@ -181,7 +181,8 @@ describe("a database that stands still", () => {
       renew: () => storage.leases.renew(["holder"]),
       lapse: () => storage.leases.lapse("holder"),
       replicas: () => storage.replicas.list(),
-      publish: () => storage.signals.publish({ replicaId: "a", shards: [], runnable: [] }),
+      publish: () =>
+        storage.signals.publish({ replicaId: "a", shards: [], runnable: [], opened: [] }),
       databaseTime: () => storage.databaseTime(),
     };
     const failures = await Promise.all(

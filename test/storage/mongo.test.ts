@@ -32,6 +32,7 @@ const indexOfLabel: Readonly<Record<string, string>> = {
   "leases.unsettled": "unsettledSince_1",
   "records.find": "lookupHashes_1",
   "records.list": "_id_",
+  "replicas.bury": "_id_",
   "replicas.heartbeat": "_id_",
   "replicas.list": "_id_",
   "replicas.remove": "_id_",

@@ -10,7 +10,7 @@ interface LeaseRegister extends LeaseRow {
 
 /** The registers of a memory database, shared by its connections. */
 export interface LeaseTable {
-  readonly open: (holder: string, ttlMs: number) => "live" | "lapsed";
+  readonly open: (holder: string, ttlMs: number) => number | "lapsed";
   readonly renew: (holders: readonly string[]) => readonly string[];
   readonly lapse: (holder: string) => boolean;
   readonly close: (holder: string) => void;
@@ -20,8 +20,8 @@ export interface LeaseTable {
   readonly get: (holder: string) => LeaseRow | undefined;
 }
 
-function rowOf({ holder, state, ttlMs, renewedAt }: LeaseRegister): LeaseRow {
-  return { holder, state, ttlMs, renewedAt };
+function rowOf({ holder, state, ttlMs, renewedAt, openings }: LeaseRegister): LeaseRow {
+  return { holder, state, ttlMs, renewedAt, openings };
 }
 
 /** No registers yet. */
@@ -41,10 +41,12 @@ export function makeLeaseTable(log: WriteLog, clock: Clock): LeaseTable {
     return register.state === "live" && clock.nowMs() - register.renewedAt > register.ttlMs;
   }
 
-  function open(holder: string, ttlMs: number): "live" | "lapsed" {
-    if (registers.get(holder)?.state === "lapsed") return "lapsed";
-    write({ holder, state: "live", ttlMs, renewedAt: clock.nowMs(), isSettled: false });
-    return "live";
+  function open(holder: string, ttlMs: number): number | "lapsed" {
+    const former = registers.get(holder);
+    if (former?.state === "lapsed") return "lapsed";
+    const openings = (former?.openings ?? 0) + 1;
+    write({ holder, state: "live", ttlMs, renewedAt: clock.nowMs(), openings, isSettled: false });
+    return openings;
   }
 
   function renewOne(holder: string): boolean {

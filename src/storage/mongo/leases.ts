@@ -48,6 +48,7 @@ interface LeaseDocument {
   readonly ttlMs: number;
   readonly renewedAt: Date;
   readonly expiresAt: Date;
+  readonly openings: number;
   /** Set by the lapse, gone once every stream knows of it. */
   readonly unsettledSince?: Date;
   readonly settledAt?: Date;
@@ -77,6 +78,7 @@ function rowFromDocument(document: LeaseDocument): LeaseRow {
     state: document.state,
     ttlMs: document.ttlMs,
     renewedAt: document.renewedAt.getTime(),
+    openings: document.openings,
   };
 }
 
@@ -104,7 +106,7 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
     return reply.n;
   }
 
-  async function open(holder: string, ttlMs: number): Promise<"live" | "lapsed"> {
+  async function open(holder: string, ttlMs: number): Promise<number | "lapsed"> {
     const label = "leases.open";
     const reply = await connection.command<ModifyReply>(label, {
       findAndModify: collection,
@@ -116,6 +118,7 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
             ttlMs: unlessLapsed("ttlMs", ttlMs),
             renewedAt: unlessLapsed("renewedAt", "$$NOW"),
             expiresAt: unlessLapsed("expiresAt", { $add: ["$$NOW", ttlMs] }),
+            openings: unlessLapsed("openings", { $add: [{ $ifNull: ["$openings", 0] }, 1] }),
           },
         },
       ],
@@ -124,7 +127,7 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
       writeConcern: connection.writeConcerns.durable,
     });
     requireWriteConcern(label, reply);
-    return reply.value?.state === "live" ? "live" : "lapsed";
+    return reply.value?.state === "live" ? reply.value.openings : "lapsed";
   }
 
   async function findIn(

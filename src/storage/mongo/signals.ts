@@ -7,7 +7,12 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { Binary } from "mongodb";
 import { streamNameOf } from "../../core/shared/ids.ts";
-import { type Signal, type SignalStore, StorageError } from "../../engine/ports.ts";
+import {
+  type OpenedLease,
+  type Signal,
+  type SignalStore,
+  StorageError,
+} from "../../engine/ports.ts";
 import type { CollectionDefinition } from "./collection.ts";
 import type { MongoConnection } from "./connection.ts";
 import { requireWrites, type WriteReply } from "./errors.ts";
@@ -25,6 +30,7 @@ interface SignalDocument {
   /** Eight bytes per shard. */
   readonly shards: Binary;
   readonly runnable: readonly string[];
+  readonly opened: readonly OpenedLease[];
   /** Only in markers. */
   readonly marker?: string;
 }
@@ -39,6 +45,7 @@ function signalToDocument(signal: Signal): SignalDocument {
     replicaId: signal.replicaId,
     shards: new Binary(Buffer.from(signal.shards.join(""), "hex")),
     runnable: signal.runnable,
+    opened: signal.opened,
   };
 }
 
@@ -51,6 +58,7 @@ function signalFromDocument(document: SignalDocument): Signal {
       digits.slice(index * shardDigits, (index + 1) * shardDigits),
     ),
     runnable: document.runnable.map(streamNameOf),
+    opened: document.opened.map(({ holder, openings }) => ({ holder, openings })),
   };
 }
 
@@ -84,6 +92,7 @@ export function makeMongoSignals(connection: MongoConnection): SignalStore {
       replicaId: listener.replicaId,
       shards: new Binary(),
       runnable: [],
+      opened: [],
       marker,
     });
     const take = (document: SignalDocument): void => {
