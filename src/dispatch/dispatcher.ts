@@ -132,7 +132,7 @@ function makeParts(options: DispatcherOptions, onStaleRow: (row: StreamRow) => v
   const sessions = makeSessions({
     registers,
     clock,
-    onOpened: engine.relay.tellOpened,
+    onAttached: engine.relay.tellAttached,
     resume: async (session, heldRunIds) => {
       const found = await heldStreams(session.terms.namespace, session.holder);
       await held.resume(session, found, new Set(heldRunIds));
@@ -356,7 +356,7 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     onRunnable: (names) => {
       for (const stream of names) hearOfRunnable(stream);
     },
-    onOpened: (lease) => {
+    onAttached: (lease) => {
       const session = sessions.of(lease.holder);
       if (session && isReplaced(session, lease)) sessions.close(session, "replaced");
     },

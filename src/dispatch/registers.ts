@@ -5,7 +5,7 @@
  */
 import type { TimeMs } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
-import type { Clock, LeaseStore, OpenedLease } from "../engine/ports.ts";
+import type { Clock, LeaseStore, LeaseAttachment } from "../engine/ports.ts";
 import { makeRenewals } from "./renewals.ts";
 import { holderKey, type Session, type SessionTerms } from "./session.ts";
 
@@ -39,8 +39,8 @@ export interface Registers {
   readonly claim: (claimant: Claimant, session: Session | undefined) => Promise<number>;
   readonly renew: (holder: string, session: Session | undefined) => Promise<Renewed>;
   /**
-   * Looks the register up when it was not seen alive lately: whether it is over, or was opened
-   * again for a newer session of the incarnation elsewhere.
+   * Looks the register up when it was not seen alive lately: whether it is over, or a newer
+   * stream of the incarnation attached elsewhere.
    */
   readonly confirm: (session: Session) => Promise<"alive" | "over" | "replaced">;
   /** Whether the register was seen alive so lately that work may be given to the session. */
@@ -63,8 +63,8 @@ export function incarnationDead(terms: {
  * Whether a newer stream of the incarnation has taken over elsewhere. Polls come to any replica in
  * turn, and none of them replaces another.
  */
-export function isReplaced(session: Session, { openings }: OpenedLease): boolean {
-  return !session.terms.polls && openings > session.openings;
+export function isReplaced(session: Session, { attachments }: LeaseAttachment): boolean {
+  return !session.terms.polls && attachments > session.attachments;
 }
 
 /** Makes the registers of a process. */
@@ -83,9 +83,9 @@ export function makeRegisters(
   return {
     open: async (session) => {
       const { leaseTtlMs } = session.terms;
-      const openings = await leases.open(session.holder, leaseTtlMs);
-      if (openings === "lapsed") throw incarnationDead(session.terms);
-      session.openings = openings;
+      const attachments = await leases.open(session.holder, leaseTtlMs, true);
+      if (attachments === "lapsed") throw incarnationDead(session.terms);
+      session.attachments = attachments;
       seenAlive(session);
     },
     claim: async (claimant, session) => {

@@ -69,8 +69,8 @@ export interface Session {
   /** Nothing new is assigned any more; messages still go out. */
   ending: boolean;
   closed: boolean;
-  /** How often the register of the incarnation had been opened when this session opened it. */
-  openings: number;
+  /** Number of this session among the streams that attached with the register. */
+  attachments: number;
   /** Monotonic time of the last renewal that is known here. */
   renewedMs: number;
   /** Monotonic time when the register was last seen alive. */
@@ -113,7 +113,7 @@ export function makeSession(terms: SessionTerms, nowMs: number): Session {
     pollWaits: false,
     ending: false,
     closed: false,
-    openings: 0,
+    attachments: 0,
     renewedMs: nowMs,
     confirmedMs: nowMs,
     seenMs: nowMs,

@@ -36,8 +36,8 @@ export interface Sessions {
 export interface SessionsOptions {
   readonly registers: Pick<Registers, "open">;
   readonly clock: Clock;
-  /** Told of a session whose register was opened. */
-  readonly onOpened: (session: Session) => void;
+  /** Told of a session that has its register. */
+  readonly onAttached: (session: Session) => void;
   /** Takes up what the incarnation holds already. */
   readonly resume: (session: Session, heldRunIds: readonly RunId[]) => Promise<void>;
   /** Begins to serve a session. */
@@ -102,7 +102,7 @@ export function makeSessions(options: SessionsOptions): Sessions {
     if (byHolder.size >= SESSIONS_MAX && !byHolder.has(holder)) throw tooMany();
     const session = makeSession(terms, clock.monotonicMs());
     await registers.open(session);
-    options.onOpened(session);
+    options.onAttached(session);
     // The server may have begun to stop meanwhile.
     assertOpen();
     const older = byHolder.get(holder);

@@ -29,8 +29,8 @@ import { parseStreamName } from "./stream-name.ts";
 import type { Streams } from "./streams.ts";
 import { makeViewBacklog, type ViewBacklog } from "./view-backlog.ts";
 
-/** Hears of streams that became runnable, and of lease registers opened, at other replicas. */
-export type NewsListener = Pick<SignalRelayOptions, "onRunnable" | "onOpened">;
+/** Hears at other replicas: of streams that became runnable, of executors that attached. */
+export type NewsListener = Pick<SignalRelayOptions, "onRunnable" | "onAttached">;
 
 /** One replica's engine. */
 export interface Engine {
@@ -45,7 +45,7 @@ export interface Engine {
   readonly stop: () => Promise<void>;
   readonly time: DatabaseTime;
   readonly membership: Membership;
-  readonly relay: Pick<SignalRelay, "tellRunnable" | "tellOpened">;
+  readonly relay: Pick<SignalRelay, "tellRunnable" | "tellAttached">;
   readonly writer: Pick<JournalWriter, "backlog" | "isFailing">;
   readonly views: Pick<ViewBacklog, "flush" | "size" | "oldestMs">;
   readonly cache: Pick<CacheBudget, "stats">;
@@ -124,7 +124,7 @@ function makeNeighbourhood(
     onMoved: listened.moved,
     onMaybeMoved: () => void listened.probeAll(),
     onRunnable: (streams) => news()?.onRunnable(streams),
-    onOpened: (lease) => news()?.onOpened(lease),
+    onAttached: (lease) => news()?.onAttached(lease),
   });
   return { membership, relay };
 }
@@ -188,20 +188,14 @@ export function makeEngine(options: EngineOptions): Engine {
 
   const reprojections = new Map<string, (stream: StreamName) => Promise<void>>();
   const repair = makeRepair({
-    journal,
-    views: storage.views,
+    storage,
     clock,
     time,
     membership,
     observer,
     replicaId,
     flush: views.flush,
-    bury: storage.replicas.bury,
-    reproject: async (stream) => {
-      const work = reprojections.get(parseStreamName(stream)?.kind ?? "")?.(stream);
-      await work;
-      return work !== undefined;
-    },
+    reproject: (stream) => reprojections.get(parseStreamName(stream)?.kind ?? "")?.(stream),
   });
 
   async function stop(): Promise<void> {

@@ -217,17 +217,21 @@ export interface LeaseRow {
   readonly state: "live" | "lapsed";
   readonly ttlMs: number;
   readonly renewedAt: TimeMs;
-  /** How often it was opened: who knows an older number was replaced. */
-  readonly openings: number;
+  /** How many streams attached with it: whoever knows a lower number was replaced. */
+  readonly attachments: number;
 }
 
 /** Liveness registers, updated in place with the database's own clock. */
 export interface LeaseStore {
   /**
-   * Makes the row live, or renews it, and answers how often it was opened by now; `lapsed` when it
-   * lapsed before (nothing changes then).
+   * Makes the row live, or renews it, and answers how many streams attached with it by now, this
+   * one included where it is one; `lapsed` when it lapsed before (nothing changes then).
    */
-  readonly open: (holder: string, ttlMs: number) => Promise<number | "lapsed">;
+  readonly open: (
+    holder: string,
+    ttlMs: number,
+    isAttachment?: boolean,
+  ) => Promise<number | "lapsed">;
   /** Renews in one bulk write; answers the holders that are not live (lapsed or never opened). */
   readonly renew: (holders: readonly string[]) => Promise<readonly string[]>;
   /** live and older than its TTL -> lapsed, majority-journaled; false when it is not so. */
@@ -276,12 +280,12 @@ export interface Signal {
   readonly shards: readonly string[];
   /** Streams that became runnable, so that a pool's executors elsewhere can be served at once. */
   readonly runnable: readonly StreamName[];
-  /** Lease registers that were opened at the sender. */
-  readonly opened: readonly OpenedLease[];
+  /** Streams that attached at the sender. */
+  readonly attached: readonly LeaseAttachment[];
 }
 
-/** A lease register that was opened, by a number that rises with every time. */
-export type OpenedLease = Pick<LeaseRow, "holder" | "openings">;
+/** A stream that attached with a lease register, by a number that rises with every one. */
+export type LeaseAttachment = Pick<LeaseRow, "holder" | "attachments">;
 
 /** Hints between replicas. */
 export interface SignalStore {

@@ -9,7 +9,7 @@ import type { DatabaseTime } from "./database-time.ts";
 import { walkJournal } from "./journal-walk.ts";
 import type { Membership } from "./membership.ts";
 import type { EngineObserver } from "./observer.ts";
-import type { Clock, JournalStore, ReplicaRow, TimedPoint, ViewStore } from "./ports.ts";
+import type { Clock, Storage, TimedPoint } from "./ports.ts";
 
 const STREAMS_AT_ONCE = 16;
 const PATROL_MS = 60_000;
@@ -45,19 +45,16 @@ export interface Repair {
 
 /** What repair works with. */
 export interface RepairOptions {
-  readonly journal: JournalStore;
-  readonly views: ViewStore;
+  readonly storage: Pick<Storage, "journal" | "views" | "replicas">;
   readonly clock: Clock;
   readonly time: DatabaseTime;
   readonly membership: Membership;
   readonly observer: EngineObserver;
   readonly replicaId: string;
-  /** Projects a stream from its head; false for kinds that this server does not know. */
-  readonly reproject: (stream: StreamName) => Promise<boolean>;
+  /** Projects a stream from its head; undefined for kinds that this server does not know. */
+  readonly reproject: (stream: StreamName) => Promise<void> | undefined;
   /** Writes what was projected. */
   readonly flush: () => Promise<void>;
-  /** Notes that what a replica left behind is in the views. */
-  readonly bury: (row: ReplicaRow) => Promise<void>;
 }
 
 /** The highest revision of each stream of a page. */
@@ -77,14 +74,18 @@ function* groupsOf(streams: readonly StreamName[]): Generator<readonly StreamNam
 
 /** Makes the repair of a process. */
 export function makeRepair(options: RepairOptions): Repair {
-  const { journal, views, clock, time, membership, observer } = options;
+  const { clock, time, membership, observer } = options;
+  const { journal, views, replicas } = options.storage;
   let patrolledTo: TimedPoint | undefined;
   let stopped = false;
 
   /** Projects a stream; false when that is not possible. */
   async function repairOne(stream: StreamName): Promise<boolean> {
     try {
-      if (await options.reproject(stream)) observer.streamRepaired(stream);
+      const projection = options.reproject(stream);
+      if (!projection) return true;
+      await projection;
+      observer.streamRepaired(stream);
       return true;
     } catch (error) {
       // A stream that cannot be read must not hide the ones behind it.
@@ -169,7 +170,7 @@ export function makeRepair(options: RepairOptions): Repair {
       await pass(row.lowWatermark);
       if (stopped) return;
       await options.flush();
-      await options.bury(row);
+      await replicas.bury(row);
     }
   }
 

@@ -4,7 +4,7 @@
  */
 import type { StreamName } from "../core/shared/ids.ts";
 import type { EngineObserver } from "./observer.ts";
-import type { Clock, OpenedLease, SignalStore, StoredCommit } from "./ports.ts";
+import type { Clock, LeaseAttachment, SignalStore, StoredCommit } from "./ports.ts";
 import { shardOf } from "./stream-name.ts";
 
 const POLL_MS = 1000;
@@ -18,8 +18,8 @@ export interface SignalRelay {
   readonly tell: (commits: readonly StoredCommit[]) => void;
   /** Tells the others that a stream has work for an executor. */
   readonly tellRunnable: (stream: StreamName) => void;
-  /** Tells the others that a lease register was opened here. */
-  readonly tellOpened: (lease: OpenedLease) => void;
+  /** Tells the others that a stream attached here. */
+  readonly tellAttached: (lease: LeaseAttachment) => void;
 }
 
 /** What the relay works with. */
@@ -35,7 +35,7 @@ export interface SignalRelayOptions {
   /** Every stream that is listened to may have moved. */
   readonly onMaybeMoved: () => void;
   readonly onRunnable: (streams: readonly StreamName[]) => void;
-  readonly onOpened: (lease: OpenedLease) => void;
+  readonly onAttached: (lease: LeaseAttachment) => void;
 }
 
 /** Makes the relay of a process. */
@@ -43,7 +43,7 @@ export function makeSignalRelay(options: SignalRelayOptions): SignalRelay {
   const { signals, clock, observer, replicaId } = options;
   let shards = new Set<string>();
   let runnable = new Set<StreamName>();
-  let opened: OpenedLease[] = [];
+  let attached: LeaseAttachment[] = [];
   let scheduled = false;
   let stopped = false;
   let hadOthers = false;
@@ -51,10 +51,10 @@ export function makeSignalRelay(options: SignalRelayOptions): SignalRelay {
 
   function publish(): void {
     scheduled = false;
-    const signal = { replicaId, shards: [...shards], runnable: [...runnable], opened };
+    const signal = { replicaId, shards: [...shards], runnable: [...runnable], attached };
     shards = new Set();
     runnable = new Set();
-    opened = [];
+    attached = [];
     signals.publish(signal).catch((error: unknown) => {
       observer.backgroundFailed("signal", error);
     });
@@ -81,7 +81,7 @@ export function makeSignalRelay(options: SignalRelayOptions): SignalRelay {
       (signal) => {
         for (const shard of signal.shards) options.onMoved(shard);
         if (signal.runnable.length > 0) options.onRunnable(signal.runnable);
-        for (const lease of signal.opened) options.onOpened(lease);
+        for (const lease of signal.attached) options.onAttached(lease);
       },
       options.onMaybeMoved,
     );
@@ -106,9 +106,9 @@ export function makeSignalRelay(options: SignalRelayOptions): SignalRelay {
       runnable.add(stream);
       schedule();
     },
-    tellOpened: ({ holder, openings }) => {
+    tellAttached: ({ holder, attachments }) => {
       if (!options.hasOthers()) return;
-      opened.push({ holder, openings });
+      attached.push({ holder, attachments });
       schedule();
     },
   };

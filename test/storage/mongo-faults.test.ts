@@ -151,7 +151,7 @@ describe("a database that is killed", () => {
     );
     process.kill(fixture.pid(), "SIGKILL");
     await eventually("a gap", () => gapCount > 0);
-    await storage.signals.publish({ replicaId: "speaker", shards: [], runnable: [], opened: [] });
+    await storage.signals.publish({ replicaId: "speaker", shards: [], runnable: [], attached: [] });
     await eventually("a signal", () => heard.length > 0);
     expect(heard).toEqual(["speaker"]);
     await subscription.close();
@@ -182,7 +182,7 @@ describe("a database that stands still", () => {
       lapse: () => storage.leases.lapse("holder"),
       replicas: () => storage.replicas.list(),
       publish: () =>
-        storage.signals.publish({ replicaId: "a", shards: [], runnable: [], opened: [] }),
+        storage.signals.publish({ replicaId: "a", shards: [], runnable: [], attached: [] }),
       databaseTime: () => storage.databaseTime(),
     };
     const failures = await Promise.all(

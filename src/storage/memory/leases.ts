@@ -10,7 +10,7 @@ interface LeaseRegister extends LeaseRow {
 
 /** The registers of a memory database, shared by its connections. */
 export interface LeaseTable {
-  readonly open: (holder: string, ttlMs: number) => number | "lapsed";
+  readonly open: (holder: string, ttlMs: number, isAttachment: boolean) => number | "lapsed";
   readonly renew: (holders: readonly string[]) => readonly string[];
   readonly lapse: (holder: string) => boolean;
   readonly close: (holder: string) => void;
@@ -20,8 +20,8 @@ export interface LeaseTable {
   readonly get: (holder: string) => LeaseRow | undefined;
 }
 
-function rowOf({ holder, state, ttlMs, renewedAt, openings }: LeaseRegister): LeaseRow {
-  return { holder, state, ttlMs, renewedAt, openings };
+function rowOf({ holder, state, ttlMs, renewedAt, attachments }: LeaseRegister): LeaseRow {
+  return { holder, state, ttlMs, renewedAt, attachments };
 }
 
 /** No registers yet. */
@@ -41,12 +41,19 @@ export function makeLeaseTable(log: WriteLog, clock: Clock): LeaseTable {
     return register.state === "live" && clock.nowMs() - register.renewedAt > register.ttlMs;
   }
 
-  function open(holder: string, ttlMs: number): number | "lapsed" {
+  function open(holder: string, ttlMs: number, isAttachment: boolean): number | "lapsed" {
     const former = registers.get(holder);
     if (former?.state === "lapsed") return "lapsed";
-    const openings = (former?.openings ?? 0) + 1;
-    write({ holder, state: "live", ttlMs, renewedAt: clock.nowMs(), openings, isSettled: false });
-    return openings;
+    const attachments = (former?.attachments ?? 0) + (isAttachment ? 1 : 0);
+    write({
+      holder,
+      state: "live",
+      ttlMs,
+      renewedAt: clock.nowMs(),
+      attachments,
+      isSettled: false,
+    });
+    return attachments;
   }
 
   function renewOne(holder: string): boolean {
@@ -99,7 +106,8 @@ export function makeLeaseTable(log: WriteLog, clock: Clock): LeaseTable {
 /** The registers as one connection sees them. */
 export function makeMemoryLeases(table: LeaseTable, gate: MemoryGate): LeaseStore {
   return {
-    open: (holder, ttlMs) => gate.run("leases", "open", true, () => table.open(holder, ttlMs)),
+    open: (holder, ttlMs, isAttachment = false) =>
+      gate.run("leases", "open", true, () => table.open(holder, ttlMs, isAttachment)),
     renew: (holders) => gate.run("leases", "renew", false, () => table.renew(holders)),
     lapse: (holder) => gate.run("leases", "lapse", true, () => table.lapse(holder)),
     close: (holder) =>

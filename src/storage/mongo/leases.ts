@@ -48,7 +48,7 @@ interface LeaseDocument {
   readonly ttlMs: number;
   readonly renewedAt: Date;
   readonly expiresAt: Date;
-  readonly openings: number;
+  readonly attachments: number;
   /** Set by the lapse, gone once every stream knows of it. */
   readonly unsettledSince?: Date;
   readonly settledAt?: Date;
@@ -78,7 +78,7 @@ function rowFromDocument(document: LeaseDocument): LeaseRow {
     state: document.state,
     ttlMs: document.ttlMs,
     renewedAt: document.renewedAt.getTime(),
-    openings: document.openings,
+    attachments: document.attachments,
   };
 }
 
@@ -106,7 +106,11 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
     return reply.n;
   }
 
-  async function open(holder: string, ttlMs: number): Promise<number | "lapsed"> {
+  async function open(
+    holder: string,
+    ttlMs: number,
+    isAttachment = false,
+  ): Promise<number | "lapsed"> {
     const label = "leases.open";
     const reply = await connection.command<ModifyReply>(label, {
       findAndModify: collection,
@@ -118,7 +122,9 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
             ttlMs: unlessLapsed("ttlMs", ttlMs),
             renewedAt: unlessLapsed("renewedAt", "$$NOW"),
             expiresAt: unlessLapsed("expiresAt", { $add: ["$$NOW", ttlMs] }),
-            openings: unlessLapsed("openings", { $add: [{ $ifNull: ["$openings", 0] }, 1] }),
+            attachments: unlessLapsed("attachments", {
+              $add: [{ $ifNull: ["$attachments", 0] }, isAttachment ? 1 : 0],
+            }),
           },
         },
       ],
@@ -127,7 +133,7 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
       writeConcern: connection.writeConcerns.durable,
     });
     requireWriteConcern(label, reply);
-    return reply.value?.state === "live" ? reply.value.openings : "lapsed";
+    return reply.value?.state === "live" ? reply.value.attachments : "lapsed";
   }
 
   async function findIn(

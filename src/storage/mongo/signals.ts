@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Binary } from "mongodb";
 import { streamNameOf } from "../../core/shared/ids.ts";
 import {
-  type OpenedLease,
+  type LeaseAttachment,
   type Signal,
   type SignalStore,
   StorageError,
@@ -30,7 +30,7 @@ interface SignalDocument {
   /** Eight bytes per shard. */
   readonly shards: Binary;
   readonly runnable: readonly string[];
-  readonly opened: readonly OpenedLease[];
+  readonly attached: readonly LeaseAttachment[];
   /** Only in markers. */
   readonly marker?: string;
 }
@@ -45,7 +45,7 @@ function signalToDocument(signal: Signal): SignalDocument {
     replicaId: signal.replicaId,
     shards: new Binary(Buffer.from(signal.shards.join(""), "hex")),
     runnable: signal.runnable,
-    opened: signal.opened,
+    attached: signal.attached,
   };
 }
 
@@ -58,7 +58,7 @@ function signalFromDocument(document: SignalDocument): Signal {
       digits.slice(index * shardDigits, (index + 1) * shardDigits),
     ),
     runnable: document.runnable.map(streamNameOf),
-    opened: document.opened.map(({ holder, openings }) => ({ holder, openings })),
+    attached: document.attached.map(({ holder, attachments }) => ({ holder, attachments })),
   };
 }
 
@@ -92,7 +92,7 @@ export function makeMongoSignals(connection: MongoConnection): SignalStore {
       replicaId: listener.replicaId,
       shards: new Binary(),
       runnable: [],
-      opened: [],
+      attached: [],
       marker,
     });
     const take = (document: SignalDocument): void => {

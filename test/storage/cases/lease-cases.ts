@@ -19,10 +19,11 @@ function registerCases(setup: CaseSetup): void {
     const holder = freshHolder();
     expect(await leases().get(holder)).toBeUndefined();
     const before = await setup.storage().databaseTime();
-    expect(await leases().open(holder, longTtlMs)).toBe(1);
+    expect(await leases().open(holder, longTtlMs, true)).toBe(1);
     const opened = await leases().get(holder);
-    expect(opened).toMatchObject({ holder, state: "live", ttlMs: longTtlMs, openings: 1 });
+    expect(opened).toMatchObject({ holder, state: "live", ttlMs: longTtlMs, attachments: 1 });
     expect(opened?.renewedAt).toBeGreaterThanOrEqual(before);
+    expect(await leases().open(holder, longTtlMs * 2, true)).toBe(2);
     expect(await leases().open(holder, longTtlMs * 2)).toBe(2);
     const renewed = await leases().get(holder);
     expect(renewed?.ttlMs).toBe(longTtlMs * 2);

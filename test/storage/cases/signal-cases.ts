@@ -27,7 +27,7 @@ function signalOf(replicaId: string): Signal {
     replicaId,
     shards: [shardOf(stream), shardOf(freshStream())],
     runnable: [stream],
-    opened: [{ holder: "$n/e/i", openings: 2 }],
+    attached: [{ holder: "$n/e/i", attachments: 2 }],
   };
 }
 
