@@ -23,6 +23,7 @@ import {
 } from "../../src/core/runtime/testing/story.ts";
 import { type InputId, inputIdOf, runIdOf, runtimeIdOf } from "../../src/core/shared/ids.ts";
 import type { Refusal } from "../../src/core/shared/refusal.ts";
+import { operationCommand, operationStep } from "./operation-steps.ts";
 
 const BODIES: readonly InputBody[] = [
   prompt("text"),
@@ -146,6 +147,7 @@ export type Step =
   | (typeof lifecycleStep extends fc.Arbitrary<infer Value> ? Value : never)
   | (typeof runStep extends fc.Arbitrary<infer Value> ? Value : never)
   | (typeof drainStep extends fc.Arbitrary<infer Value> ? Value : never)
+  | (typeof operationStep extends fc.Arbitrary<infer Value> ? Value : never)
   | (typeof otherStep extends fc.Arbitrary<infer Value> ? Value : never);
 
 /** A life: a few dozen steps, most of them about inputs and runs. */
@@ -157,10 +159,25 @@ export const life: fc.Arbitrary<Step[]> = fc.array(
     { weight: 1, arbitrary: cancelStep },
     { weight: 1, arbitrary: silentStep },
     { weight: 2, arbitrary: drainStep },
+    { weight: 4, arbitrary: operationStep },
     { weight: 3, arbitrary: otherStep },
   ),
   { minLength: 1, maxLength: 90, size: "max" },
 );
+
+/** A life that is mostly about operations, with everything else among them. */
+export const operatingLife: fc.Arbitrary<Step[]> = fc
+  .array(
+    fc.oneof(
+      { weight: 24, arbitrary: operationStep },
+      { weight: 2, arbitrary: ingestStep },
+      { weight: 10, arbitrary: runStep },
+      { weight: 1, arbitrary: lifecycleStep },
+      { weight: 1, arbitrary: otherStep },
+    ),
+    { minLength: 1, maxLength: 120, size: "max" },
+  )
+  .map((steps) => [{ kind: "ensure", flag: true } as const, ...steps]);
 
 type RunStep = Extract<Step, { readonly inputsMax: number }>;
 
@@ -333,6 +350,10 @@ function commandOf(walk: Walk, step: Step): RuntimeCommand | undefined {
     case "drain_exited":
     case "abort_drain":
       return drainCommand(walk, step);
+    case "register":
+    case "operation":
+    case "registry":
+      return operationCommand(step);
     default:
       return runCommand(walk, step);
   }

@@ -4,7 +4,7 @@
  */
 import type { EventPosition } from "../shared/aggregate.ts";
 import { assertStep } from "../shared/step.ts";
-import type { RuntimeEvent } from "./events.ts";
+import type { RecordedConfig, RuntimeEvent } from "./events.ts";
 import {
   foldAdmission,
   foldInputsCancelled,
@@ -36,17 +36,22 @@ type RunEvent = EventOf<keyof typeof RUN_STEPS>;
 type LeaseEvent = EventOf<"lease_granted" | "lease_released" | "lease_lapsed" | "lease_fenced">;
 type PhaseEvent = EventOf<keyof typeof PHASE_STEPS>;
 
+function withConfig(state: RuntimeState, recorded: RecordedConfig): RuntimeState {
+  const config = completeConfig(recorded);
+  const operations = trimmed(state.operations, config.completedRetention);
+  return { ...state, config, operations };
+}
+
 function foldRegistered(
   state: RuntimeState,
   event: EventOf<"runtime_registered">,
   position: EventPosition,
 ): RuntimeState {
   return {
-    ...state,
+    ...withConfig(state, event.config),
     runtimeId: event.runtimeId,
     registration: "registered",
     epochId: event.epochId,
-    config: completeConfig(event.config),
     createdAt: event.returning ? state.createdAt : position.at,
   };
 }
@@ -118,12 +123,6 @@ function foldPhase(state: RuntimeState, event: PhaseEvent, position: EventPositi
   }
 }
 
-function foldConfigured(state: RuntimeState, event: EventOf<"runtime_configured">): RuntimeState {
-  const config = completeConfig(event.config);
-  const operations = trimmed(state.operations, config.completedRetention);
-  return { ...state, config, operations };
-}
-
 function foldOperation(
   state: RuntimeState,
   event: OperationEvent,
@@ -139,7 +138,7 @@ function fold(state: RuntimeState, event: RuntimeEvent, position: EventPosition)
     case "runtime_registered":
       return foldRegistered(state, event, position);
     case "runtime_configured":
-      return foldConfigured(state, event);
+      return withConfig(state, event.config);
     case "runtime_unregistered":
       return { ...state, registration: "unregistered", peerEndpoint: null };
     case "input_admitted":
