@@ -5,6 +5,7 @@ import { SERVER_VERSION } from "../server/version.ts";
 import { makeAdminCommand } from "./admin/admin.ts";
 import { makeDevCommand } from "./dev.ts";
 import { makeDoctorCommand } from "./doctor.ts";
+import { makeOperationCommand } from "./operation/operation.ts";
 import { makeRuntimeCommand } from "./runtime/runtime.ts";
 import { makeServeCommand } from "./serve.ts";
 import { makeWorkerCommand } from "./worker/worker.ts";
@@ -26,6 +27,7 @@ for (const command of [
   makeServeCommand(),
   makeDoctorCommand(),
   makeRuntimeCommand(),
+  makeOperationCommand(),
   makeWorkerCommand(),
   makeAdminCommand(),
 ]) {

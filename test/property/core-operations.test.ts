@@ -119,7 +119,7 @@ function tellersOf(commits: readonly StoryCommit[]): ReadonlyMap<number, readonl
   return tellers;
 }
 
-test("O7: a background completion is told of by one continuation, and none tells of nothing", () => {
+test("O7: one continuation tells of a background completion, and none of nothing", () => {
   everyLife(operatingLife, ({ commits }) => {
     const tellers = tellersOf(commits);
     for (const names of tellers.values()) expect(names).toHaveLength(1);

@@ -4,6 +4,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { userInfo } from "node:os";
 import { AdminService } from "../../../gen/keelson/admin/v1/service_pb.ts";
 import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts";
+import { OperationService } from "../../../gen/keelson/operation/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../../gen/keelson/runtime/v1/service_pb.ts";
 import { ACTOR_HEADER, NAMESPACE_HEADER } from "../../rpc/caller.ts";
 import { makeKeptConnection } from "./kept-connection.ts";
@@ -30,6 +31,7 @@ export interface Connection {
   readonly namespace: string;
   readonly runtimes: Client<typeof RuntimeControlPlaneService>;
   readonly executors: Client<typeof ExecutorService>;
+  readonly operations: Client<typeof OperationService>;
   readonly admin: Client<typeof AdminService>;
   /** Ends it, with every call in flight. */
   readonly close: () => void;
@@ -77,6 +79,7 @@ export function openConnection(options: ConnectionOptions): Connection {
     namespace,
     runtimes: createClient(RuntimeControlPlaneService, transport),
     executors: createClient(ExecutorService, transport),
+    operations: createClient(OperationService, transport),
     admin: createClient(AdminService, transport),
     close: kept.abort,
   };

@@ -6,17 +6,21 @@ import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { InvalidArgumentError } from "commander";
 import { type EnumNames, enumValue, enumWords } from "./format.ts";
 
+/** A reader of one word of an enum. */
+export function enumOption<Wire extends number>(names: EnumNames<Wire>): (text: string) => Wire {
+  return (text) => {
+    const value = enumValue(names, text.trim());
+    if (value !== undefined) return value;
+    throw new InvalidArgumentError(`It must be one of ${enumWords(names).join(", ")}.`);
+  };
+}
+
 /** A reader of words of an enum, separated by commas or given again and again. */
 export function enumsOption<Wire extends number>(
   names: EnumNames<Wire>,
 ): (text: string, before: readonly Wire[] | undefined) => readonly Wire[] {
   return (text, before = []) => {
-    const values = text.split(",").map((word) => {
-      const value = enumValue(names, word.trim());
-      if (value !== undefined) return value;
-      throw new InvalidArgumentError(`It must be one of ${enumWords(names).join(", ")}.`);
-    });
-    return [...before, ...values];
+    return [...before, ...text.split(",").map(enumOption(names))];
   };
 }
 

@@ -27,10 +27,13 @@ interface EnsureFlags extends ClientFlags {
   readonly retryMax?: number;
   readonly leaseTtl?: number;
   readonly keepAlive?: boolean;
+  readonly operationLimit?: number;
+  readonly completedRetention?: number;
 }
 
 function configOf(flags: EnsureFlags): MessageInitShape<typeof RuntimeConfigSchema> {
   const { label, pool, queueLimit, attemptLimit, retryInitial, retryMax, keepAlive } = flags;
+  const { operationLimit, completedRetention } = flags;
   const initial = retryInitial === undefined ? {} : { initial: durationToProto(retryInitial) };
   const max = retryMax === undefined ? {} : { max: durationToProto(retryMax) };
   const retryBackoff = { ...initial, ...max };
@@ -42,6 +45,8 @@ function configOf(flags: EnsureFlags): MessageInitShape<typeof RuntimeConfigSche
     ...(Object.keys(retryBackoff).length === 0 ? {} : { retryBackoff }),
     ...(flags.leaseTtl === undefined ? {} : { leaseTtl: durationToProto(flags.leaseTtl) }),
     ...(keepAlive === undefined ? {} : { keepAlive }),
+    ...(operationLimit === undefined ? {} : { operationLimit }),
+    ...(completedRetention === undefined ? {} : { completedRetention }),
   };
 }
 
@@ -59,6 +64,8 @@ export function makeEnsureCommand(): Command {
     .option("--lease-ttl <span>", "how long a lease lives without renewal", spanOption)
     .option("--keep-alive", "meant to stay ready between runs")
     .option("--no-keep-alive", "not meant to stay ready between runs")
+    .option("--operation-limit <number>", "most operations that may be active", countOption)
+    .option("--completed-retention <number>", "ended operations kept in the registry", countOption)
     .addHelpText(
       "after",
       examples(
