@@ -46,6 +46,8 @@ export interface InFlightBudget {
 export interface RpcHandlerOptions {
   /** Registers the services. */
   readonly routes: (router: ConnectRouter) => void;
+  /** Handlers by path that are asked first; what they do not serve goes the general way. */
+  readonly shortWays: ReadonlyMap<string, NodeRequestHandler>;
   /** Asked before the message of a call is read; a refusal ends the call. Health is never asked. */
   readonly gate: () => Refusal | undefined;
   /** Told of every call that the gate ended. */
@@ -257,8 +259,11 @@ export function makeRpcHandler(options: RpcHandlerOptions): NodeRequestHandler {
   }
 
   return (request, response) => {
-    const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
+    const path = request.url?.split("?", 1)[0] ?? "";
+    const handler = handlers.get(path);
     if (!handler) return false;
+    const serveShort = options.shortWays.get(path);
+    if (serveShort && options.gate() === undefined && serveShort(request, response)) return true;
     void serve(handler, request, response);
     return true;
   };

@@ -14,11 +14,11 @@ import { makeFieldCheck } from "./codec/field-check.ts";
 import { ingestErrorOf } from "./codec/ingest-outcome.ts";
 import { wireRefusalOf } from "./errors.ts";
 import { ingestResultOf, type IngestTerms, prepareIngest } from "./ingest.ts";
-import { makeOutbox, type Outbox } from "./outbox.ts";
+import { makeOutbox } from "./outbox.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
 
 /** Requests of one stream that are not answered yet, or whose answers are not sent yet. */
-const WINDOW_ITEMS = 512;
+export const WINDOW_ITEMS = 512;
 const TERMS: IngestTerms = { patient: true, mayAnswerEarly: true };
 const DRAIN_RETRY_MS = 500;
 
@@ -27,12 +27,14 @@ interface Slot {
   response: IngestStreamResponse | null;
 }
 
-type IngestStreamOptions = Pick<
+/** What serving the streams of clients needs of the service. */
+export type IngestStreamOptions = Pick<
   RuntimeServiceOptions,
   "streams" | "nowMs" | "entropy" | "limits" | "drainSignal" | "budget" | "observer"
 >;
 
-function draining(): RefusedError {
+/** The end of a stream whose server goes down. */
+export function serverDraining(): RefusedError {
   const message = "The server is going down; send what was not answered to another replica";
   return new RefusedError({
     ...refusalOf("SERVER_DRAINING", message),
@@ -41,16 +43,17 @@ function draining(): RefusedError {
 }
 
 /** One stream of one client. */
-interface IngestLane {
-  /** Takes a request in; its answer goes to the outbox in the order of its runtime. */
+export interface IngestLane {
+  /** Takes a request in; it is answered in the order of its runtime. */
   readonly take: (request: IngestStreamRequest) => void;
   readonly inFlight: () => number;
 }
 
-function makeIngestLane(
+/** Makes the lane of a stream; `answer` gets the responses, `onAnswered` is told after them. */
+export function makeIngestLane(
   options: IngestStreamOptions,
   caller: Caller,
-  outbox: Outbox<IngestStreamResponse>,
+  answer: (response: IngestStreamResponse) => void,
   onAnswered: () => void,
 ): IngestLane {
   const { streams, budget, observer } = options;
@@ -63,7 +66,7 @@ function makeIngestLane(
     let answered = 0;
     for (const { response: ready } of slots) {
       if (ready === null) break;
-      outbox.push(ready);
+      answer(ready);
       answered += 1;
     }
     if (answered === 0) return;
@@ -124,9 +127,9 @@ export async function* ingestStream(
     wakeReader();
     if (lane.inFlight() > 0) return;
     if (isRead) outbox.end();
-    else if (drainSignal.aborted) outbox.fail(draining());
+    else if (drainSignal.aborted) outbox.fail(serverDraining());
   };
-  const lane = makeIngestLane(options, caller, outbox, endWhenAnswered);
+  const lane = makeIngestLane(options, caller, outbox.push, endWhenAnswered);
   const isFull = (): boolean => lane.inFlight() + outbox.size() >= WINDOW_ITEMS;
 
   async function read(): Promise<void> {

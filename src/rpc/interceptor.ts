@@ -11,6 +11,7 @@ import {
   type StreamResponse,
   type UnaryRequest,
 } from "@connectrpc/connect";
+import type { DescMethod } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { NAMESPACE_HEADER, traceParentOf } from "./caller.ts";
 import {
@@ -36,9 +37,11 @@ function textMember(message: object, member: string): string {
   return typeof value === "string" || typeof value === "bigint" ? String(value) : "";
 }
 
-type Ending = Pick<FinishedCall, "code" | "reason" | "bug">;
+/** How a call ended. */
+export type Ending = Pick<FinishedCall, "code" | "reason" | "bug">;
 
-const SUCCESS: Ending = { code: "ok", reason: "" };
+/** The end of a call that went well. */
+export const SUCCESS: Ending = { code: "ok", reason: "" };
 
 /** A stream without a history does not know whose it would be; the call does. */
 function named(refusal: WireRefusal, runtimeId: string): WireRefusal {
@@ -48,7 +51,7 @@ function named(refusal: WireRefusal, runtimeId: string): WireRefusal {
 }
 
 /** What was thrown, as the error that goes out and as the report says it. */
-function failureOf(
+export function failureOf(
   error: unknown,
   runtimeId = "",
 ): { readonly error: ConnectError; readonly ending: Ending } {
@@ -76,27 +79,40 @@ function inTime<Answer>(request: AnyRequest, answer: Promise<Answer>): Promise<A
   return Promise.race([answer, promise]).finally(() => signal.removeEventListener("abort", abort));
 }
 
+/** What a report says of a call besides its method and its headers. */
+export interface CallReport {
+  /** By the monotonic clock. */
+  readonly startedMs: number;
+  readonly ending: Ending;
+  readonly runtimeId?: string;
+  readonly revision?: string;
+}
+
+/** Tells the observer of a call that is over. */
+export function reportCall(
+  observer: RpcObserver,
+  method: DescMethod,
+  header: Headers,
+  { startedMs, ending, runtimeId = "", revision = "" }: CallReport,
+): void {
+  observer.rpcFinished({
+    service: method.parent.typeName,
+    method: method.name,
+    ...ending,
+    durationMs: performance.now() - startedMs,
+    changesState: method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS,
+    namespace: header.get(NAMESPACE_HEADER) ?? "",
+    runtimeId,
+    revision,
+    traceParent: traceParentOf(header) ?? "",
+  });
+}
+
 /** Makes the interceptor of all services; it must be the outermost one. */
 export function makeCallInterceptor(observer: RpcObserver): Interceptor {
-  function report(
-    request: AnyRequest,
-    startedMs: number,
-    ending: Ending,
-    runtimeId: string,
-    revision: string,
-  ): void {
-    observer.rpcFinished({
-      service: request.service.typeName,
-      method: request.method.name,
-      ...ending,
-      durationMs: performance.now() - startedMs,
-      changesState: request.method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS,
-      namespace: request.header.get(NAMESPACE_HEADER) ?? "",
-      runtimeId,
-      revision,
-      traceParent: traceParentOf(request.header) ?? "",
-    });
-  }
+  const report = ({ method, header }: AnyRequest, facts: CallReport): void => {
+    reportCall(observer, method, header, facts);
+  };
 
   /** The messages of a response; reports when they end, however they end. */
   function watched(
@@ -109,7 +125,7 @@ export function makeCallInterceptor(observer: RpcObserver): Interceptor {
     const finish = (ending: Ending): void => {
       if (isReported) return;
       isReported = true;
-      report(request, startedMs, ending, "", "");
+      report(request, { startedMs, ending });
     };
     const fail = (error: unknown): never => {
       const failure = failureOf(error);
@@ -144,11 +160,11 @@ export function makeCallInterceptor(observer: RpcObserver): Interceptor {
         return { ...response, message: watched(request, response, startedMs) };
       }
       const revision = response.stream ? "" : textMember(response.message, "revision");
-      report(request, startedMs, SUCCESS, runtimeId, revision);
+      report(request, { startedMs, ending: SUCCESS, runtimeId, revision });
       return response;
     } catch (error) {
       const failure = failureOf(error, runtimeId);
-      report(request, startedMs, failure.ending, runtimeId, "");
+      report(request, { startedMs, ending: failure.ending, runtimeId });
       throw failure.error;
     }
   };

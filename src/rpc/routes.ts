@@ -41,16 +41,25 @@ export const SERVICES: readonly DescService[] = [
 /** Far above what is taken: JSON that is too deep is refused with the name of its field. */
 const MESSAGE_DEPTH_MAX = 400;
 
+/** How binary messages are read, whichever way they come. */
+export const BINARY_READ_OPTIONS = {
+  recursionLimit: MESSAGE_DEPTH_MAX,
+  readUnknownFields: false,
+} as const;
+
 function callOptionsOf(observer: RpcObserver): Partial<ConnectRouterOptions> {
-  const readOptions = { recursionLimit: MESSAGE_DEPTH_MAX };
   // A name that nobody knows must not pass for a value that was left out: a precondition with a
   // slip in its name would not be checked. Nor may bytes that are no text.
   const textDecoder = new TextDecoder("utf-8", { fatal: true });
-  const jsonOptions = { ...readOptions, ignoreUnknownFields: false, textDecoder };
+  const jsonOptions = {
+    recursionLimit: MESSAGE_DEPTH_MAX,
+    ignoreUnknownFields: false,
+    textDecoder,
+  };
   return {
     interceptors: [makeCallInterceptor(observer)],
     jsonOptions,
-    binaryOptions: { ...readOptions, readUnknownFields: false },
+    binaryOptions: BINARY_READ_OPTIONS,
   };
 }
 

@@ -10,8 +10,14 @@ import type { CallObserver } from "../observability/rpc-observer.ts";
 import type { AdminStreams } from "../rpc/admin-options.ts";
 import { makeCompletionWaits } from "../rpc/completion-waits.ts";
 import { makeRpcHandler, type NodeRequestHandler } from "../rpc/http-handler.ts";
+import { INGEST_STREAM_PATH, makeIngestExchanges } from "../rpc/ingest-exchange.ts";
 import { makeOperationWaits } from "../rpc/operation-waits.ts";
-import { type RouteOptions, registerRoutes, registerStartingRoutes } from "../rpc/routes.ts";
+import {
+  BINARY_READ_OPTIONS,
+  type RouteOptions,
+  registerRoutes,
+  registerStartingRoutes,
+} from "../rpc/routes.ts";
 import type { RpcLimits } from "../rpc/runtime-options.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { ByteBudget } from "./in-flight-budget.ts";
@@ -70,10 +76,12 @@ function limitsOf(config: ServerConfig): RpcLimits {
 function handlerOf(
   options: RpcCallsOptions,
   routes: Parameters<typeof makeRpcHandler>[0]["routes"],
+  shortWays: ReadonlyMap<string, NodeRequestHandler> = new Map(),
 ): NodeRequestHandler {
   const { state, calls, budget, cutSignal } = options;
   return makeRpcHandler({
     routes,
+    shortWays,
     gate: state.gate,
     onTurnedAway: calls.turnedAway,
     shutdownSignal: cutSignal,
@@ -182,5 +190,13 @@ export function makeServingCalls(
 ): NodeRequestHandler {
   const startedAt = controlPlane.engine.time.nowMs();
   const routes = routeOptionsOf(options, controlPlane, opened, startedAt);
-  return handlerOf(options, (router) => registerRoutes(router, routes));
+  const exchanges = makeIngestExchanges({
+    ...routes.runtime,
+    budget: options.budget,
+    cutSignal: options.cutSignal,
+    messageBytesMax: MESSAGE_BYTES_MAX,
+    binaryOptions: BINARY_READ_OPTIONS,
+  });
+  const shortWays = new Map([[INGEST_STREAM_PATH, exchanges]]);
+  return handlerOf(options, (router) => registerRoutes(router, routes), shortWays);
 }
