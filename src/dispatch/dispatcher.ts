@@ -251,7 +251,8 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   function advanced(stream: StreamName, commit: RuntimeCommit): void {
-    payloads.remember(stream, commit.events);
+    // Without executors here nobody is going to read them soon.
+    if (sessions.count() > 0) payloads.remember(stream, commit.events);
     const before = commit.before.state;
     const after = commit.after.state;
     const { runnableSince } = summarize(after);

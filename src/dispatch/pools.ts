@@ -261,10 +261,10 @@ export function makePools(options: PoolsOptions): Pools {
       pool.wakeAlarm?.cancel();
     },
     offer: (stream, state) => {
+      // A server without executors of its own comes here with every input.
+      if (pools.size === 0) return false;
       const { pool: name, runnableSince } = summarize(state);
       if (name === undefined || runnableSince === undefined) return true;
-      // Most servers of a deployment without executors of their own come here with every input.
-      if (pools.size === 0) return false;
       const namespace = parseStreamName(stream)?.namespace;
       if (namespace === undefined) return true;
       const pool = pools.get(keyOf(namespace, name));

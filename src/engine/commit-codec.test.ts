@@ -35,6 +35,15 @@ test("the text of a commit is canonical JSON, whatever the order of members", ()
   expect(canonicalText(JSON.parse(FIRST_TEXT))).toBe(FIRST_TEXT);
 });
 
+test("members in another order than their names', numbers among them, are put in order", () => {
+  const sorted = '{"10":1,"9":{"a":[{"b":1,"c":2}],"d":null},"é":"\\u0001","\uE000":true}';
+  expect(canonicalText(JSON.parse(sorted))).toBe(sorted);
+  expect(canonicalText({ b: { d: 1, c: [{ f: 2, e: 3 }] }, a: undefined })).toBe(
+    '{"b":{"c":[{"e":3,"f":2}],"d":1}}',
+  );
+  expect(() => canonicalText({ a: Number.NaN })).toThrow(Error);
+});
+
 test("hashes chain from 32 zero bytes on", () => {
   expect(Buffer.from(first.hash).toString("hex")).toBe(FIRST_HASH);
   const second = encodeCommit({

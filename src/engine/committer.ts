@@ -276,7 +276,8 @@ export function makeCommitter(options: CommitterOptions): Committer {
       const committed = await write(entry, decided, at);
       if (committed) {
         advance(entry, committed);
-        await releaseVerdicts(entry, batch, decided, committed, options.readAt);
+        const repeats = releaseVerdicts(entry, batch, decided, committed, options.readAt);
+        if (repeats) await repeats;
         return;
       }
       conflicted(entry, batch, tries);

@@ -56,16 +56,19 @@ export async function repeatAnswer<State, Command, Event, Reply>(
   throw new RefusedError(refusalOf("INTERNAL", "The earlier answer was not found", metadata));
 }
 
-/** Settles every command of the batch; `committed` is absent when the batch caused no commit. */
-export async function releaseVerdicts<State, Command, Event, Reply>(
+/**
+ * Settles every command of the batch; `committed` is absent when the batch caused no commit.
+ * Answers what is left to wait for: old answers that have to be read.
+ */
+export function releaseVerdicts<State, Command, Event, Reply>(
   entry: StreamEntry<State, Command, Event, Reply>,
   batch: readonly PendingCommand<State, Command, Event, Reply>[],
   decided: DecidedBatch<State, Event, Reply>,
   committed: FoldedCommit<State, Event> | undefined,
   readAt: ReadAt,
-): Promise<void> {
+): Promise<unknown> | undefined {
   const fold = committed?.after ?? entry.fold;
-  if (!fold) return;
+  if (!fold) return undefined;
   const { revision, at, state } = fold;
   const readHere: ReadAt = async (stream, wanted) =>
     wanted === committed?.stored.revision ? committed.stored : await readAt(stream, wanted);
@@ -97,5 +100,5 @@ export async function releaseVerdicts<State, Command, Event, Reply>(
       }
     }
   }
-  await Promise.all(repeats);
+  return repeats.length === 0 ? undefined : Promise.all(repeats);
 }

@@ -24,11 +24,11 @@ const OVERFULL_ROWS = 60_000;
 
 /** A stream whose row is behind. */
 interface DirtyStream {
-  readonly makeRow: () => StreamRow | undefined;
+  makeRow: () => StreamRow | undefined;
   /** The row will show at least this revision. */
-  readonly revision: Revision;
+  revision: Revision;
   /** Time of the oldest commit that the row does not show yet. */
-  readonly sinceMs: TimeMs;
+  sinceMs: TimeMs;
 }
 
 /** The rows to be written. */
@@ -94,8 +94,10 @@ export function makeViewBacklog(
       dirty.set(stream, behind);
       return;
     }
-    const further = known.revision > behind.revision ? known : behind;
-    dirty.set(stream, { ...further, sinceMs: Math.min(known.sinceMs, behind.sinceMs) });
+    known.sinceMs = Math.min(known.sinceMs, behind.sinceMs);
+    if (known.revision > behind.revision) return;
+    known.revision = behind.revision;
+    known.makeRow = behind.makeRow;
   }
 
   /** A stream that cannot be summarized goes without its row; the others get theirs. */

@@ -18,7 +18,7 @@ import { makeOutbox } from "./outbox.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
 
 /** Requests of one stream that are not answered yet, or whose answers are not sent yet. */
-export const WINDOW_ITEMS = 512;
+export const WINDOW_ITEMS = 256;
 const TERMS: IngestTerms = { patient: true, mayAnswerEarly: true };
 const DRAIN_RETRY_MS = 500;
 

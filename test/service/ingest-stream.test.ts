@@ -20,17 +20,21 @@ async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
   return collected;
 }
 
-it("answers every request, in order per runtime", async () => {
+// A stream with a deadline goes through the protocol library, one without the short way past it.
+it.each([
+  ["without a deadline", {}],
+  ["with a deadline", { timeoutMs: 60_000 }],
+])("answers every request, in order per runtime, %s", async (way, callOptions) => {
   const { runtimes } = clientsOf(deployment.url);
   const count = 3_000;
   async function* requests() {
     for (let sequence = 0; sequence < count; sequence += 1) {
-      const runtimeId = `r-${sequence % 7}`;
+      const runtimeId = `${way}-${sequence % 7}`;
       const input = prompt(`text ${sequence}`, { inputId: `i-${sequence}` });
       yield { clientSequence: BigInt(sequence), runtimeId, ensure: true, input };
     }
   }
-  const responses = await collect(runtimes.ingestStream(requests()));
+  const responses = await collect(runtimes.ingestStream(requests(), callOptions));
   expect(responses).toHaveLength(count);
   const byRuntime = new Map<number, IngestStreamResponse[]>();
   for (const response of responses) {
@@ -43,7 +47,7 @@ it("answers every request, in order per runtime", async () => {
     const sequences = own.map((response) => response.clientSequence);
     expect(sequences).toEqual(sequences.toSorted((left, right) => Number(left - right)));
   }
-  const { runtime } = await runtimes.getRuntime({ runtimeId: "r-0" });
+  const { runtime } = await runtimes.getRuntime({ runtimeId: `${way}-0` });
   expect(runtime?.inputCounts?.accepted).toBe(429n);
 });
 

@@ -71,6 +71,7 @@ export function selectBatch(
 
 /** When the head of a lane is due; Infinity for an empty lane. */
 function dueOf(state: RuntimeState, lane: OrderedMap<number, InputId>): TimeMs {
+  if (lane.size === 0) return Infinity;
   const head = lane.minKey();
   const inputId = head === undefined ? undefined : lane.get(head);
   return inputId === undefined ? Infinity : headerOf(state, inputId).notBefore;
