@@ -24,8 +24,8 @@ function assertReadable(flags: number, length: number, messageBytesMax: number):
     throw new ConnectError(message, Code.Internal);
   }
   if (length <= messageBytesMax) return;
-  const message = `message size ${length} is larger than configured readMaxBytes ${messageBytesMax}`;
-  throw new ConnectError(message, Code.ResourceExhausted);
+  const limit = `configured readMaxBytes ${messageBytesMax}`;
+  throw new ConnectError(`message size ${length} is larger than ${limit}`, Code.ResourceExhausted);
 }
 
 /** Makes the splitter of one stream. */
