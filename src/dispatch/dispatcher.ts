@@ -15,7 +15,7 @@ import type { StreamSummary } from "../core/shared/aggregate.ts";
 import type { Namespace, RunId, StreamName } from "../core/shared/ids.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineObserver } from "../engine/observer.ts";
-import type { Clock, Storage, StreamRow } from "../engine/ports.ts";
+import type { Clock, Storage, StreamPoint, StreamRow } from "../engine/ports.ts";
 import { parseStreamName } from "../engine/stream-name.ts";
 import { makeAcknowledgements } from "./acknowledgements.ts";
 import { makeAssigner } from "./assigner.ts";
@@ -267,21 +267,22 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     if (after.run && after.run.runId !== before.run?.runId) announceStart(stream, commit);
     drains.follow(stream, before, after);
     if (!drains.offer(stream, after) && commit.isOwn && before.drain !== after.drain) {
-      engine.relay.tellRunnable(stream);
+      engine.relay.tellRunnable({ stream, revision: commit.after.revision });
     }
     if (runnableSince !== undefined && !offer(stream, after) && commit.isOwn) {
       const wasKnown = summarize(before).runnableSince !== undefined && before.lease === null;
-      if (!wasKnown) engine.relay.tellRunnable(stream);
+      if (!wasKnown) engine.relay.tellRunnable({ stream, revision: commit.after.revision });
     }
     if (former && hasEnded) rematch(former);
   }
 
-  function hearOfRunnable(stream: StreamName): void {
+  function hearOfRunnable({ stream, revision }: StreamPoint): void {
     const address = parseStreamName(stream);
     const isServed = address?.kind === "runtime" && sessions.serves(address.namespace);
     if (!isServed || loads >= LOADS_MAX) return;
     loads += 1;
-    const offered = streams.fresh(stream).then(({ state }) => {
+    // What is asked for on this ground is a command: its own commit shows whether it was behind.
+    const offered = streams.caughtUp(stream, revision).then(({ state }) => {
       drains.offer(stream, state);
       offer(stream, state);
     });
@@ -354,8 +355,8 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
   });
 
   engine.onNewsElsewhere({
-    onRunnable: (names) => {
-      for (const stream of names) hearOfRunnable(stream);
+    onRunnable: (points) => {
+      for (const point of points) hearOfRunnable(point);
     },
     onAttached: (lease) => {
       const session = sessions.of(lease.holder);

@@ -94,10 +94,14 @@ export interface Committer {
     entry: StreamEntry<State, Command, Event, Reply>,
     task: () => Promise<Result>,
   ) => Promise<Result>;
-  /** Folds what other replicas committed, at least up to `revision`. Only within `exclusive`. */
+  /**
+   * Folds what other replicas committed, at least up to `revision`. Only within `exclusive`. What
+   * is known to be durable up to `durableTo` needs no barrier.
+   */
   readonly catchUp: <State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
     revision: Revision,
+    durableTo?: Revision,
   ) => Promise<void>;
 }
 
@@ -119,12 +123,14 @@ export function makeCommitter(options: CommitterOptions): Committer {
   async function catchUp<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
     revision: Revision,
+    durableTo?: Revision,
   ): Promise<void> {
     await options.loader.load(entry);
     for (let tries = 0; ; tries += 1) {
       if (!entry.fold) return;
       let head: StreamFold<State> = entry.fold;
-      const page = await reads.readTail({ stream: entry.stream, revision: head.revision });
+      const point = { stream: entry.stream, revision: head.revision };
+      const page = await reads.readTail(point, durableTo);
       for (const stored of page.commits) {
         const folded = foldCommit(entry.aggregate, head, stored);
         advance(entry, folded);

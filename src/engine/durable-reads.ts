@@ -3,6 +3,7 @@
  * another replica is visible before it is journaled and a crash can take it back; so a barrier
  * write follows the read, and the token of the database's life must be the same before and after.
  */
+import type { Revision } from "../core/shared/ids.ts";
 import type { CommitPage, JournalStore, StoredCommit, StreamPoint } from "./ports.ts";
 
 /** A range scan that runs while commits land may miss one it has passed: look again. */
@@ -11,8 +12,11 @@ export const HOLE_READS_MAX = 3;
 /** Reads of commits that are durable when the promise resolves. */
 export interface DurableReads {
   readonly readAfter: (points: readonly StreamPoint[]) => Promise<CommitPage>;
-  /** Commits after one point without a gap; one that stays when read again is answered as it is. */
-  readonly readTail: (point: StreamPoint) => Promise<CommitPage>;
+  /**
+   * Commits after one point without a gap; one that stays when read again is answered as it is. Up
+   * to `durableTo` they are known to be durable: when there are no others, no barrier is needed.
+   */
+  readonly readTail: (point: StreamPoint, durableTo?: Revision) => Promise<CommitPage>;
   /** The commit at a point; `undefined` when there is none. */
   readonly readAt: (point: StreamPoint) => Promise<StoredCommit | undefined>;
 }
@@ -60,17 +64,17 @@ export function makeDurableReads(journal: JournalStore): DurableReads {
     }
   }
 
-  const readAfter: DurableReads["readAfter"] = (points) =>
+  const readAfter = (points: readonly StreamPoint[], durableTo: Revision): Promise<CommitPage> =>
     durably(
       () => journal.readAfter(points),
-      (page) => page.commits.length === 0,
+      (page) => page.commits.every((commit) => commit.revision <= durableTo),
     );
 
   return {
-    readAfter,
-    readTail: async (point) => {
+    readAfter: (points) => readAfter(points, 0),
+    readTail: async (point, durableTo = 0) => {
       for (let reread = 0; ; reread += 1) {
-        const page = await readAfter([point]);
+        const page = await readAfter([point], durableTo);
         const { commits } = page;
         const gap = commits.findIndex((it, index) => it.revision !== point.revision + 1 + index);
         if (gap < 0 || reread >= HOLE_READS_MAX) return page;

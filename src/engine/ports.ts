@@ -278,8 +278,11 @@ export interface Signal {
   readonly replicaId: string;
   /** Shards (16 hex digits) of the streams that moved. */
   readonly shards: readonly string[];
-  /** Streams that became runnable, so that a pool's executors elsewhere can be served at once. */
-  readonly runnable: readonly StreamName[];
+  /**
+   * Streams that became runnable, so that a pool's executors elsewhere can be served at once, each
+   * with the revision that made it so. The sender knows that it is durable.
+   */
+  readonly runnable: readonly StreamPoint[];
   /** Streams that attached at the sender. */
   readonly attached: readonly LeaseAttachment[];
 }

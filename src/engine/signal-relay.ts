@@ -4,7 +4,7 @@
  */
 import type { StreamName } from "../core/shared/ids.ts";
 import type { EngineObserver } from "./observer.ts";
-import type { Clock, LeaseAttachment, SignalStore, StoredCommit } from "./ports.ts";
+import type { Clock, LeaseAttachment, SignalStore, StoredCommit, StreamPoint } from "./ports.ts";
 import { shardOf } from "./stream-name.ts";
 
 const POLL_MS = 1000;
@@ -16,8 +16,8 @@ export interface SignalRelay {
   readonly stop: () => Promise<void>;
   /** Tells the others about stored commits, many in one signal. */
   readonly tell: (commits: readonly StoredCommit[]) => void;
-  /** Tells the others that a stream has work for an executor. */
-  readonly tellRunnable: (stream: StreamName) => void;
+  /** Tells the others that a stream has work for an executor, by an acknowledged commit. */
+  readonly tellRunnable: (point: StreamPoint) => void;
   /** Tells the others that a stream attached here. */
   readonly tellAttached: (lease: LeaseAttachment) => void;
 }
@@ -34,7 +34,7 @@ export interface SignalRelayOptions {
   readonly onMoved: (shard: string) => void;
   /** Every stream that is listened to may have moved. */
   readonly onMaybeMoved: () => void;
-  readonly onRunnable: (streams: readonly StreamName[]) => void;
+  readonly onRunnable: (points: readonly StreamPoint[]) => void;
   readonly onAttached: (lease: LeaseAttachment) => void;
 }
 
@@ -42,7 +42,7 @@ export interface SignalRelayOptions {
 export function makeSignalRelay(options: SignalRelayOptions): SignalRelay {
   const { signals, clock, observer, replicaId } = options;
   let shards = new Set<string>();
-  let runnable = new Set<StreamName>();
+  let runnable = new Map<StreamName, StreamPoint>();
   let attached: LeaseAttachment[] = [];
   let scheduled = false;
   let stopped = false;
@@ -51,9 +51,9 @@ export function makeSignalRelay(options: SignalRelayOptions): SignalRelay {
 
   function publish(): void {
     scheduled = false;
-    const signal = { replicaId, shards: [...shards], runnable: [...runnable], attached };
+    const signal = { replicaId, shards: [...shards], runnable: [...runnable.values()], attached };
     shards = new Set();
-    runnable = new Set();
+    runnable = new Map();
     attached = [];
     signals.publish(signal).catch((error: unknown) => {
       observer.backgroundFailed("signal", error);
@@ -101,9 +101,9 @@ export function makeSignalRelay(options: SignalRelayOptions): SignalRelay {
       }
       schedule();
     },
-    tellRunnable: (stream) => {
+    tellRunnable: (point) => {
       if (!options.hasOthers()) return;
-      runnable.add(stream);
+      runnable.set(point.stream, point);
       schedule();
     },
     tellAttached: ({ holder, attachments }) => {

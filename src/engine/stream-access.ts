@@ -51,6 +51,14 @@ export function makeStreams<State, Command, Event, Reply>(
     return entry.fold ?? initialFold(aggregate.initial);
   }
 
+  async function caughtUp(stream: StreamName, durable: Revision): Promise<StreamFold<State>> {
+    const entry = entryOf(stream);
+    await loader.load(entry);
+    if (entry.fold && entry.fold.revision >= durable) return entry.fold;
+    await committer.exclusive(entry, () => committer.catchUp(entry, durable, durable));
+    return entry.fold ?? initialFold(aggregate.initial);
+  }
+
   async function fresh(stream: StreamName): Promise<StreamFold<State>> {
     const entry = entryOf(stream);
     const writesBefore = entry.writesStarted;
@@ -190,6 +198,7 @@ export function makeStreams<State, Command, Event, Reply>(
     },
     fresh,
     known,
+    caughtUp,
     peek: (stream) => cache.peek(stream)?.fold ?? undefined,
     preview,
     at,

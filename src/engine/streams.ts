@@ -56,6 +56,11 @@ export interface Streams<State, Command, Event, Reply> {
   readonly fresh: (stream: StreamName) => Promise<StreamFold<State>>;
   /** The committed fold as this process knows it, loaded when needed, perhaps behind others. */
   readonly known: (stream: StreamName) => Promise<StreamFold<State>>;
+  /**
+   * The committed fold at a revision at least that another replica knows to be durable. It may be
+   * behind: good enough to ask for something by a command, which its own commit settles.
+   */
+  readonly caughtUp: (stream: StreamName, durableRevision: Revision) => Promise<StreamFold<State>>;
   /** The committed fold if it is loaded. */
   readonly peek: (stream: StreamName) => StreamFold<State> | undefined;
   /** `decide` on the confirmed head without the commit. */

@@ -71,6 +71,24 @@ describe("work that comes in at another replica", () => {
     expect(world.clock.monotonicMs()).toBe(atMs);
   });
 
+  it("costs the replica of the executor one read and the commit of the run", async () => {
+    const { world, a, b } = await twoReplicas();
+    const worker = attach(b.executors, identity("e"), POOL);
+    await world.pass(ensureWithWork(a, "r"));
+    await world.until(() => worker.runs.length === 1);
+    const [first] = worker.runs;
+    if (first) await world.pass(complete(b.executors, first));
+    await world.elapse(500);
+    const asked: string[] = [];
+    world.loses = ({ connection, port, method }) => {
+      if (connection === "b" && port === "journal") asked.push(method);
+      return false;
+    };
+    await world.pass(ingest(a, "r"));
+    await world.until(() => worker.runs.length === 2);
+    expect(asked).toEqual(["readAfter", "append"]);
+  });
+
   it("is handed out within about a second when signals are lost", async () => {
     const { world, a, b } = await twoReplicas();
     world.loses = ({ port, method }) => port === "signals" && method === "publish";

@@ -29,7 +29,7 @@ interface SignalDocument {
   readonly replicaId: string;
   /** Eight bytes per shard. */
   readonly shards: Binary;
-  readonly runnable: readonly string[];
+  readonly runnable: readonly { readonly stream: string; readonly revision: number }[];
   readonly attached: readonly LeaseAttachment[];
   /** Only in markers. */
   readonly marker?: string;
@@ -57,7 +57,9 @@ function signalFromDocument(document: SignalDocument): Signal {
     shards: Array.from({ length: count }, (_, index) =>
       digits.slice(index * shardDigits, (index + 1) * shardDigits),
     ),
-    runnable: document.runnable.map(streamNameOf),
+    runnable: document.runnable.map(({ stream, revision }) => {
+      return { stream: streamNameOf(stream), revision };
+    }),
     attached: document.attached.map(({ holder, attachments }) => ({ holder, attachments })),
   };
 }

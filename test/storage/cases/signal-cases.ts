@@ -26,7 +26,7 @@ function signalOf(replicaId: string): Signal {
   return {
     replicaId,
     shards: [shardOf(stream), shardOf(freshStream())],
-    runnable: [stream],
+    runnable: [{ stream, revision: 7 }],
     attached: [{ holder: "$n/e/i", attachments: 2 }],
   };
 }
