@@ -10,6 +10,7 @@
  * D5  The replica that commits tells the others of work that it cannot place; nobody passes on
  *     what he was told.
  */
+import type { ExecutorFacts } from "../core/runtime/explain.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
 import type { StreamSummary } from "../core/shared/aggregate.ts";
 import type { Namespace, RunId, StreamName } from "../core/shared/ids.ts";
@@ -20,6 +21,7 @@ import { parseStreamName } from "../engine/stream-name.ts";
 import { makeAcknowledgements } from "./acknowledgements.ts";
 import { makeAssigner } from "./assigner.ts";
 import { type Detach, makeDepartures } from "./departures.ts";
+import { executorFacts } from "./executor-facts.ts";
 import { makeHeldRuns } from "./held-runs.ts";
 import { makeHeldStreams } from "./held-streams.ts";
 import { makeHostedDrains } from "./hosted-drains.ts";
@@ -93,6 +95,8 @@ export interface Dispatcher {
    * to live. Refuses EXECUTOR_INCARNATION_DEAD.
    */
   readonly claim: (claimant: Claimant) => Promise<number>;
+  /** What is known of the executors that could run a runtime, or hold it. */
+  readonly executorFacts: (namespace: string, state: RuntimeState) => Promise<ExecutorFacts>;
   /** Renews the register of a session in the background. */
   readonly renewLater: (session: Session) => void;
   /** Ends what an executor gives back at its own wish. */
@@ -394,6 +398,9 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     acknowledge: parts.acknowledge,
     renew,
     claim: (claimant) => registers.claim(claimant, sessions.of(holderKey(claimant))),
+    executorFacts: (namespace, state) => {
+      return executorFacts(storage.leases, pools.roomOf, namespace, state);
+    },
     renewLater: (session) => {
       assigner.background("renewal", renew(session.holder));
     },

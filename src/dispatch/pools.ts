@@ -59,6 +59,14 @@ export interface Pools {
   /** Looks for runnable runtimes in the views, for every pool with room. */
   readonly lookAll: () => Promise<void>;
   readonly queued: () => number;
+  /** Executors of a pool that are attached here, and the runs that they could take now. */
+  readonly roomOf: (namespace: string, pool: string) => PoolRoom;
+}
+
+/** Who serves a pool at this replica. */
+export interface PoolRoom {
+  readonly attached: number;
+  readonly freeSlots: number;
 }
 
 /** What pools work with. */
@@ -287,6 +295,11 @@ export function makePools(options: PoolsOptions): Pools {
     lookAll: async () => {
       const pending = [...pools.values()].filter(hasRoom).map(look);
       await Promise.all(pending);
+    },
+    roomOf: (namespace, name) => {
+      const sessions = [...(pools.get(keyOf(namespace, name))?.sessions.values() ?? [])];
+      const free = sessions.reduce((sum, session) => sum + Math.max(0, freeSlots(session)), 0);
+      return { attached: sessions.length, freeSlots: free };
     },
     queued: () => [...pools.values()].reduce((sum, pool) => sum + pool.queue.size(), 0),
   };

@@ -28,6 +28,11 @@ export type Claimant = Pick<
   "namespace" | "executorId" | "incarnationId" | "leaseTtlMs"
 >;
 
+/** A pool as registers name what an incarnation serves. */
+export function servedPool(namespace: string, pool: string): string {
+  return [namespace, pool].map(encodeURIComponent).join("/");
+}
+
 /** Registers of executor incarnations. */
 export interface Registers {
   /** Opens the register of a session. Refuses EXECUTOR_INCARNATION_DEAD. */
@@ -82,8 +87,9 @@ export function makeRegisters(
 
   return {
     open: async (session) => {
-      const { leaseTtlMs } = session.terms;
-      const attachments = await leases.open(session.holder, leaseTtlMs, true);
+      const { leaseTtlMs, namespace, target } = session.terms;
+      const serves = target.kind === "pool" ? servedPool(namespace, target.pool) : "";
+      const attachments = await leases.open(session.holder, leaseTtlMs, { serves });
       if (attachments === "lapsed") throw incarnationDead(session.terms);
       session.attachments = attachments;
       seenAlive(session);

@@ -221,6 +221,12 @@ export interface LeaseRow {
   readonly attachments: number;
 }
 
+/** A stream that attaches with a register. */
+export interface AttachmentTerms {
+  /** What it serves, for `serving`; empty for nothing that is looked up. */
+  readonly serves: string;
+}
+
 /** Liveness registers, updated in place with the database's own clock. */
 export interface LeaseStore {
   /**
@@ -230,7 +236,7 @@ export interface LeaseStore {
   readonly open: (
     holder: string,
     ttlMs: number,
-    isAttachment?: boolean,
+    attachment?: AttachmentTerms,
   ) => Promise<number | "lapsed">;
   /** Renews in one bulk write; answers the holders that are not live (lapsed or never opened). */
   readonly renew: (holders: readonly string[]) => Promise<readonly string[]>;
@@ -245,6 +251,8 @@ export interface LeaseStore {
   /** Marks a lapsed row as known to all its streams. */
   readonly settle: (holder: string) => Promise<void>;
   readonly get: (holder: string) => Promise<LeaseRow | undefined>;
+  /** Rows that are live, whose TTL is not over, and whose last stream serves this. */
+  readonly serving: (serves: string, limit: number) => Promise<readonly LeaseRow[]>;
 }
 
 /** One running server. */

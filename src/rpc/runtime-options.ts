@@ -44,8 +44,8 @@ export interface RuntimeServiceOptions {
   readonly entropy: Pick<Entropy, "freshId">;
   readonly limits: RpcLimits;
   readonly waits: CompletionWaits;
-  /** Keeps the registers of callers that are their own executors. */
-  readonly dispatcher: Pick<Dispatcher, "claim">;
+  /** Keeps the registers of callers that are their own executors, and knows all executors. */
+  readonly dispatcher: Pick<Dispatcher, "claim" | "executorFacts">;
   /** Aborts when the server begins to go down: what waits is answered. */
   readonly drainSignal: AbortSignal;
   /** Counts the bytes of inputs that came by a stream and are not answered yet. */

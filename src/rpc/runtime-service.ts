@@ -5,6 +5,7 @@ import { makeRuntimeActions } from "./runtime-actions.ts";
 import { makeRuntimeCancel } from "./runtime-cancel.ts";
 import { makeRuntimeChanges } from "./runtime-changes.ts";
 import { makeRuntimeDrains } from "./runtime-drains.ts";
+import { makeRuntimeExplain } from "./runtime-explain.ts";
 import { makeRuntimeIngest } from "./runtime-ingest.ts";
 import { makeRuntimeIngestAndRun } from "./runtime-ingest-and-run.ts";
 import { makeRuntimeInputReads } from "./runtime-input-reads.ts";
@@ -24,6 +25,7 @@ export function makeRuntimeService(
     ...makeRuntimeCancel(options),
     ...makeRuntimeDrains(options),
     ...makeRuntimeReads(options),
+    ...makeRuntimeExplain(options),
     ...makeRuntimeInputReads(options),
     ...makeRuntimeWatch(options),
   };

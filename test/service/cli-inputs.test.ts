@@ -74,3 +74,19 @@ describe("set-silent-intents", () => {
     expect((await run("runtime", "set-silent-intents", "agent-1")).exitCode).toBe(2);
   });
 });
+
+describe("explain", () => {
+  it("says why nothing happens, about what, and what would help", async () => {
+    const run = inFreshNamespace();
+    await ingestAll(run, "a");
+    const { exitCode, stdout } = await run("runtime", "explain", "agent-1");
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^agent-1 is idle at revision 1\n 1 {2}no executor is attached/);
+    expect(stdout).toMatch(/\(no_executor, for \S+\)\n {4}pool default\n {4}helps: attach/);
+    const json = await run("runtime", "explain", "agent-1", "-o", "json");
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      causes: [{ kind: "RUNTIME_CAUSE_KIND_NO_EXECUTOR", pool: "default" }],
+    });
+    expect((await run("runtime", "explain", "nobody")).exitCode).toBe(4);
+  });
+});

@@ -86,6 +86,7 @@ const READS = readTable(
                            never  unreg  idle   att    run    ret    drain  stop   dest
   getRuntime               U      U      =      =      =      =      =      =      =
   getRuntime,at            U      =      =      =      =      =      =      =      =
+  explainRuntime           U      =      =      =      =      =      =      =      =
   awaitInput               U      =      =      =      =      =      =      =      =
   getInput                 U      =      =      =      =      =      =      =      =
   listInputs               U      =      =      =      =      =      =      =      =

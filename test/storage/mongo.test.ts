@@ -27,6 +27,7 @@ const indexOfLabel: Readonly<Record<string, string>> = {
   "leases.open": "_id_",
   "leases.overdue": "expiresAt_1",
   "leases.renew": "_id_",
+  "leases.serving": "serves_1_expiresAt_1",
   "leases.settle": "_id_",
   "leases.stillLive": "_id_",
   "leases.unsettled": "unsettledSince_1",

@@ -4,6 +4,7 @@ import { makeAwaitCommand } from "./await.ts";
 import { makeCancelInputsCommand } from "./cancel-inputs.ts";
 import { makeDrainCommand } from "./drain.ts";
 import { makeEnsureCommand } from "./ensure.ts";
+import { makeExplainCommand } from "./explain.ts";
 import { makeGetCommand } from "./get.ts";
 import { makeIngestCommand } from "./ingest.ts";
 import { makeInputsCommand } from "./inputs.ts";
@@ -25,6 +26,7 @@ export function makeRuntimeCommand(): Command {
   const commands = [
     makeListCommand(),
     makeGetCommand(),
+    makeExplainCommand(),
     makeEnsureCommand(),
     makeIngestCommand(),
     makeAwaitCommand(),

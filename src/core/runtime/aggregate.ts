@@ -15,7 +15,7 @@ import type { RuntimeState } from "./state.ts";
 import { bytesOf, summarize } from "./summarize.ts";
 
 /** Bumped whenever the same events fold into another state. */
-const FOLD_VERSION = 2;
+const FOLD_VERSION = 3;
 
 /** The runtime aggregate. */
 export const runtimeAggregate: Aggregate<RuntimeState, RuntimeCommand, RuntimeEvent, RuntimeReply> =

@@ -72,6 +72,7 @@ export function stateToJson(state: RuntimeState): Json {
     silentIntents: state.silentIntents,
     createdAt: state.createdAt,
     updatedAt: state.updatedAt,
+    since: state.since,
     generation: state.generation,
     lease: state.lease,
     lastExecutor: state.lastExecutor,

@@ -3,6 +3,7 @@
  * the state throws FoldError, because a contradiction in the history is never folded over.
  */
 import type { EventPosition } from "../shared/aggregate.ts";
+import type { TimeMs } from "../shared/ids.ts";
 import { assertStep } from "../shared/step.ts";
 import type { RecordedConfig, RuntimeEvent } from "./events.ts";
 import {
@@ -22,13 +23,13 @@ import {
   foldRunReturned,
   foldRunStarted,
 } from "./evolve-runs.ts";
-import { wokenIfQueued } from "./lanes.ts";
+import { queuedCount, wokenIfQueued } from "./lanes.ts";
 import type { OperationEvent } from "./operation-events.ts";
 import { foldOperations, settled, trimmed } from "./operation-fold.ts";
 import { LEASE_STEPS, type LeaseStepName, leaseStateOf } from "./lease-table.ts";
 import { completeConfig } from "./registration.ts";
 import { RUN_STEPS, runStateOf } from "./run-table.ts";
-import type { RuntimeState } from "./state.ts";
+import type { RuntimeState, StandingSince } from "./state.ts";
 import { PHASE_STEPS } from "./table.ts";
 
 type EventOf<Type extends RuntimeEvent["type"]> = Extract<RuntimeEvent, { readonly type: Type }>;
@@ -187,11 +188,28 @@ function fold(state: RuntimeState, event: RuntimeEvent, position: EventPosition)
   }
 }
 
+/** Since when the runtime is as it is after an event. */
+function standingSince(before: RuntimeState, after: RuntimeState, at: TimeMs): StandingSince {
+  const isRegistrationNew = before.registration !== after.registration;
+  const isFirst = before.registration === "none" && isRegistrationNew;
+  const isPhaseNew = before.phase !== after.phase || isFirst;
+  const isEmptyNew = (queuedCount(before) > 0 && queuedCount(after) === 0) || isFirst;
+  const { since } = before;
+  if (!isRegistrationNew && !isPhaseNew && !isEmptyNew) return since;
+  return {
+    registration: isRegistrationNew ? at : since.registration,
+    phase: isPhaseNew ? at : since.phase,
+    empty: isEmptyNew ? at : since.empty,
+  };
+}
+
 /** The state after one event. Throws FoldError when the event cannot follow the state. */
 export function evolve(
   state: RuntimeState,
   event: RuntimeEvent,
   position: EventPosition,
 ): RuntimeState {
-  return { ...fold(state, event, position), updatedAt: position.at };
+  const { at } = position;
+  const after = fold(state, event, position);
+  return { ...after, updatedAt: at, since: standingSince(state, after, at) };
 }

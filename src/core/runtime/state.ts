@@ -229,6 +229,14 @@ export interface InputCounts {
   readonly abandoned: number;
 }
 
+/** Since when the runtime is as it is. */
+export interface StandingSince {
+  readonly registration: TimeMs;
+  readonly phase: TimeMs;
+  /** Since when nothing is queued, or was when something came. */
+  readonly empty: TimeMs;
+}
+
 /** The folded state. */
 export interface RuntimeState {
   readonly runtimeId: RuntimeId;
@@ -240,6 +248,7 @@ export interface RuntimeState {
   readonly silentIntents: readonly string[];
   readonly createdAt: TimeMs;
   readonly updatedAt: TimeMs;
+  readonly since: StandingSince;
   /** Highest generation ever granted. */
   readonly generation: Generation;
   readonly lease: Lease | null;

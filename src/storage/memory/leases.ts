@@ -1,16 +1,22 @@
 /** Lease registers in memory, timed by the database's clock. */
-import type { Clock, LeaseRow, LeaseStore } from "../../engine/ports.ts";
+import type { AttachmentTerms, Clock, LeaseRow, LeaseStore } from "../../engine/ports.ts";
 import type { MemoryGate } from "./gate.ts";
 import type { WriteLog } from "./write-log.ts";
 
 /** A register with the mark that every stream of the holder knows of the lapse. */
 interface LeaseRegister extends LeaseRow {
   readonly isSettled: boolean;
+  /** What the incarnation serves; empty when nothing was said. */
+  readonly serves: string;
 }
 
 /** The registers of a memory database, shared by its connections. */
 export interface LeaseTable {
-  readonly open: (holder: string, ttlMs: number, isAttachment: boolean) => number | "lapsed";
+  readonly open: (
+    holder: string,
+    ttlMs: number,
+    attachment: AttachmentTerms | undefined,
+  ) => number | "lapsed";
   readonly renew: (holders: readonly string[]) => readonly string[];
   readonly lapse: (holder: string) => boolean;
   readonly close: (holder: string) => void;
@@ -18,6 +24,7 @@ export interface LeaseTable {
   readonly unsettled: (limit: number) => readonly LeaseRow[];
   readonly settle: (holder: string) => void;
   readonly get: (holder: string) => LeaseRow | undefined;
+  readonly serving: (serves: string, limit: number) => readonly LeaseRow[];
 }
 
 function rowOf({ holder, state, ttlMs, renewedAt, attachments }: LeaseRegister): LeaseRow {
@@ -41,10 +48,14 @@ export function makeLeaseTable(log: WriteLog, clock: Clock): LeaseTable {
     return register.state === "live" && clock.nowMs() - register.renewedAt > register.ttlMs;
   }
 
-  function open(holder: string, ttlMs: number, isAttachment: boolean): number | "lapsed" {
+  function open(
+    holder: string,
+    ttlMs: number,
+    attachment: AttachmentTerms | undefined,
+  ): number | "lapsed" {
     const former = registers.get(holder);
     if (former?.state === "lapsed") return "lapsed";
-    const attachments = (former?.attachments ?? 0) + (isAttachment ? 1 : 0);
+    const attachments = (former?.attachments ?? 0) + (attachment === undefined ? 0 : 1);
     write({
       holder,
       state: "live",
@@ -52,6 +63,7 @@ export function makeLeaseTable(log: WriteLog, clock: Clock): LeaseTable {
       renewedAt: clock.nowMs(),
       attachments,
       isSettled: false,
+      serves: attachment?.serves ?? former?.serves ?? "",
     });
     return attachments;
   }
@@ -100,14 +112,18 @@ export function makeLeaseTable(log: WriteLog, clock: Clock): LeaseTable {
       const register = registers.get(holder);
       return register === undefined ? undefined : rowOf(register);
     },
+    serving: (serves, limit) =>
+      select(limit, (register) => {
+        return register.serves === serves && register.state === "live" && !isOverdue(register);
+      }),
   };
 }
 
 /** The registers as one connection sees them. */
 export function makeMemoryLeases(table: LeaseTable, gate: MemoryGate): LeaseStore {
   return {
-    open: (holder, ttlMs, isAttachment = false) =>
-      gate.run("leases", "open", true, () => table.open(holder, ttlMs, isAttachment)),
+    open: (holder, ttlMs, attachment) =>
+      gate.run("leases", "open", true, () => table.open(holder, ttlMs, attachment)),
     renew: (holders) => gate.run("leases", "renew", false, () => table.renew(holders)),
     lapse: (holder) => gate.run("leases", "lapse", true, () => table.lapse(holder)),
     close: (holder) =>
@@ -121,5 +137,7 @@ export function makeMemoryLeases(table: LeaseTable, gate: MemoryGate): LeaseStor
         table.settle(holder);
       }),
     get: (holder) => gate.run("leases", "get", false, () => table.get(holder)),
+    serving: (serves, limit) =>
+      gate.run("leases", "serving", false, () => table.serving(serves, limit)),
   };
 }

@@ -6,7 +6,7 @@
  * A lapsed register stays for thirty days after all its streams know, so that a holder that wakes
  * up late is told; after that it is told the same because there is no register.
  */
-import type { LeaseRow, LeaseStore } from "../../engine/ports.ts";
+import type { AttachmentTerms, LeaseRow, LeaseStore } from "../../engine/ports.ts";
 import type { CollectionDefinition } from "./collection.ts";
 import type { MongoConnection } from "./connection.ts";
 import type { WriteConcerns } from "./topology.ts";
@@ -14,6 +14,7 @@ import { requireWriteConcern, requireWrites, type WriteReply } from "./errors.ts
 
 const expiryIndexName = "expiresAt_1";
 const unsettledIndexName = "unsettledSince_1";
+const servingIndexName = "serves_1_expiresAt_1";
 const settledSecondsMax = 30 * 24 * 60 * 60;
 
 /** See the header of this file. */
@@ -33,6 +34,12 @@ export const leaseCollection: CollectionDefinition = {
       serves: "unsettled: lapsed registers whose streams may not all know, oldest first",
     },
     {
+      name: servingIndexName,
+      key: { serves: 1, expiresAt: 1 },
+      partialFilter: { state: "live" },
+      serves: "serving: live registers of the executors of one pool",
+    },
+    {
       name: "settledAt_1",
       key: { settledAt: 1 },
       expireAfterSeconds: settledSecondsMax,
@@ -49,6 +56,8 @@ interface LeaseDocument {
   readonly renewedAt: Date;
   readonly expiresAt: Date;
   readonly attachments: number;
+  /** What the last stream serves; empty or absent when nothing was said. */
+  readonly serves?: string;
   /** Set by the lapse, gone once every stream knows of it. */
   readonly unsettledSince?: Date;
   readonly settledAt?: Date;
@@ -109,7 +118,7 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
   async function open(
     holder: string,
     ttlMs: number,
-    isAttachment = false,
+    attachment?: AttachmentTerms,
   ): Promise<number | "lapsed"> {
     const label = "leases.open";
     const reply = await connection.command<ModifyReply>(label, {
@@ -123,8 +132,11 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
             renewedAt: unlessLapsed("renewedAt", "$$NOW"),
             expiresAt: unlessLapsed("expiresAt", { $add: ["$$NOW", ttlMs] }),
             attachments: unlessLapsed("attachments", {
-              $add: [{ $ifNull: ["$attachments", 0] }, isAttachment ? 1 : 0],
+              $add: [{ $ifNull: ["$attachments", 0] }, attachment === undefined ? 0 : 1],
             }),
+            ...(attachment === undefined
+              ? {}
+              : { serves: unlessLapsed("serves", { $literal: attachment.serves }) }),
           },
         },
       ],
@@ -139,7 +151,7 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
   async function findIn(
     label: string,
     filter: Readonly<Record<string, unknown>>,
-    order: { readonly sort: Readonly<Record<string, 1>>; readonly hint: string } | undefined,
+    order: { readonly sort?: Readonly<Record<string, 1>>; readonly hint: string } | undefined,
     limit: number | undefined,
   ): Promise<readonly LeaseDocument[]> {
     return await connection.find<LeaseDocument>({
@@ -206,6 +218,11 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
     get: async (holder) => {
       const [document] = await findIn("leases.get", { _id: holder }, undefined, undefined);
       return document === undefined ? undefined : rowFromDocument(document);
+    },
+    serving: async (serves, limit) => {
+      const filter = { serves, state: "live", $expr: { $gte: ["$expiresAt", "$$NOW"] } };
+      const order = { hint: servingIndexName };
+      return (await findIn("leases.serving", filter, order, limit)).map(rowFromDocument);
     },
   };
 }

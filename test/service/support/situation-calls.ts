@@ -124,6 +124,10 @@ export const READ_CALLS: Calls = {
     await runtimes.getRuntime({ runtimeId, atRevision: 1n });
     return NOTHING;
   },
+  explainRuntime: async ({ runtimes }, { runtimeId }) => {
+    const { causes } = await runtimes.explainRuntime({ runtimeId });
+    return causes.length > 0 ? NOTHING : { reason: "no cause" };
+  },
   awaitInput: async ({ runtimes }, { runtimeId }) => {
     const { completion } = await runtimes.awaitInput({ runtimeId, target });
     return completion?.outcome.case === "completed" ? NOTHING : { reason: "not completed" };

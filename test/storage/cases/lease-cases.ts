@@ -19,11 +19,11 @@ function registerCases(setup: CaseSetup): void {
     const holder = freshHolder();
     expect(await leases().get(holder)).toBeUndefined();
     const before = await setup.storage().databaseTime();
-    expect(await leases().open(holder, longTtlMs, true)).toBe(1);
+    expect(await leases().open(holder, longTtlMs, { serves: "" })).toBe(1);
     const opened = await leases().get(holder);
     expect(opened).toMatchObject({ holder, state: "live", ttlMs: longTtlMs, attachments: 1 });
     expect(opened?.renewedAt).toBeGreaterThanOrEqual(before);
-    expect(await leases().open(holder, longTtlMs * 2, true)).toBe(2);
+    expect(await leases().open(holder, longTtlMs * 2, { serves: "" })).toBe(2);
     expect(await leases().open(holder, longTtlMs * 2)).toBe(2);
     const renewed = await leases().get(holder);
     expect(renewed?.ttlMs).toBe(longTtlMs * 2);
@@ -43,6 +43,34 @@ function registerCases(setup: CaseSetup): void {
     expect(lost.toSorted()).toEqual([lapsed, unknown].toSorted());
     expect(await leases().renew([first, second])).toEqual([]);
     expect(await leases().renew([])).toEqual([]);
+  });
+
+  it("finds the live registers of those who serve something", async () => {
+    const pool = `$pool/${randomUUID()}`;
+    const [first, second, gone, late, other] = [
+      freshHolder(),
+      freshHolder(),
+      freshHolder(),
+      freshHolder(),
+      freshHolder(),
+    ];
+    for (const holder of [first, second, gone]) await leases().open(holder, longTtlMs, { serves: pool });
+    await leases().open(late, shortTtlMs, { serves: pool });
+    await leases().open(other, longTtlMs, { serves: "another" });
+    await leases().close(gone);
+    await leases().open(first, longTtlMs);
+    await eventually("the short one is over", async () => {
+      const serving = await leases().serving(pool, 10);
+      return (
+        serving
+          .map(({ holder }) => holder)
+          .toSorted()
+          .join() === [first, second].toSorted().join()
+      );
+    });
+    expect(await leases().serving(pool, 1)).toHaveLength(1);
+    await leases().open(second, longTtlMs, { serves: "" });
+    expect((await leases().serving(pool, 10)).map(({ holder }) => holder)).toEqual([first]);
   });
 
   it("moves the time of a register with every renewal", async () => {

@@ -1,0 +1,46 @@
+// What an explanation knows of executors: those of every replica, as long as their leases live.
+import { describe, expect, it } from "vitest";
+import { RuntimeCauseKind } from "../../gen/keelson/runtime/v1/service_pb.ts";
+import { attach, identity } from "./support/attached-executor.ts";
+import { makeWorld, type Replica } from "./support/dispatch-world.ts";
+import { ensure, ensureWithWork } from "./support/replica-calls.ts";
+
+const TTL_MS = 30_000;
+const { NO_EXECUTOR, NOTHING_QUEUED, EXECUTORS_BUSY } = RuntimeCauseKind;
+
+async function kindsOf({ runtimes }: Replica, runtimeId: string) {
+  const { causes } = await runtimes.explainRuntime({ runtimeId });
+  return causes.map(({ kind }) => kind);
+}
+
+describe("an explanation", () => {
+  it("knows an executor that is attached to another replica, until its lease is over", async () => {
+    const world = makeWorld();
+    const a = await world.addReplica("a");
+    const b = await world.addReplica("b");
+    await world.elapse(TTL_MS + 2000);
+    await world.pass(ensure(b, "r"));
+    expect(await world.pass(kindsOf(b, "r"))).toEqual([NOTHING_QUEUED, NO_EXECUTOR]);
+    const worker = attach(a.executors, identity("worker"), { pool: "default" });
+    await world.elapse(100);
+    expect(await world.pass(kindsOf(b, "r"))).toEqual([NOTHING_QUEUED]);
+    await world.pass(ensure(b, "other"));
+    await world.pass(b.runtimes.ensureRuntime({ runtimeId: "other", config: { pool: "gpu" } }));
+    expect(await world.pass(kindsOf(b, "other"))).toEqual([NOTHING_QUEUED, NO_EXECUTOR]);
+    worker.disconnect();
+    await world.elapse(TTL_MS + 5000);
+    expect(await world.pass(kindsOf(b, "r"))).toEqual([NOTHING_QUEUED, NO_EXECUTOR]);
+  });
+
+  it("says that the executors of the pool take no more", async () => {
+    const world = makeWorld();
+    const a = await world.addReplica("a");
+    const worker = attach(a.executors, identity("worker"), { pool: "default", slots: 1 });
+    await world.elapse(100);
+    await world.pass(ensureWithWork(a, "first"));
+    await world.until(() => worker.runs.length === 1);
+    await world.pass(ensureWithWork(a, "second"));
+    const { causes } = await world.pass(a.runtimes.explainRuntime({ runtimeId: "second" }));
+    expect(causes).toMatchObject([{ kind: EXECUTORS_BUSY, pool: "default", count: 1 }]);
+  });
+});
