@@ -54,7 +54,9 @@ function registerCases(setup: CaseSetup): void {
       freshHolder(),
       freshHolder(),
     ];
-    for (const holder of [first, second, gone]) await leases().open(holder, longTtlMs, { serves: pool });
+    for (const holder of [first, second, gone]) {
+      await leases().open(holder, longTtlMs, { serves: pool });
+    }
     await leases().open(late, shortTtlMs, { serves: pool });
     await leases().open(other, longTtlMs, { serves: "another" });
     await leases().close(gone);
