@@ -14,6 +14,7 @@ import { makeDurableReads } from "./durable-reads.ts";
 import { makeProber } from "./freshness.ts";
 import { type JournalWriter, makeJournalWriter } from "./journal-writer.ts";
 import { type ListenedStreams, makeListenedStreams } from "./listened-streams.ts";
+import { type JournalTail, makeJournalTail } from "./journal-tail.ts";
 import { makeLoader } from "./loader.ts";
 import { makeMembership, type Membership } from "./membership.ts";
 import type { EngineOptions, EngineParts } from "./engine-parts.ts";
@@ -50,6 +51,8 @@ export interface Engine {
   readonly views: Pick<ViewBacklog, "flush" | "size" | "oldestMs">;
   readonly cache: Pick<CacheBudget, "stats">;
   readonly repair: Pick<Repair, "rebuild">;
+  /** The end of the journal, for those who want to hear of every commit of every replica. */
+  readonly tail: JournalTail;
   /** Registers who hears of what happened at other replicas; one listener. */
   readonly onNewsElsewhere: (listener: NewsListener) => void;
 }
@@ -103,7 +106,7 @@ function makeNeighbourhood(
   oldestMs: () => TimeMs,
   listened: ListenedStreams,
   news: () => NewsListener | undefined,
-): { readonly membership: Membership; readonly relay: SignalRelay } {
+): { readonly membership: Membership; readonly relay: SignalRelay; readonly tail: JournalTail } {
   const { storage, clock, observer, replicaId, address, version } = options;
   const membership = makeMembership({
     replicas: storage.replicas,
@@ -126,7 +129,8 @@ function makeNeighbourhood(
     onRunnable: (streams) => news()?.onRunnable(streams),
     onAttached: (lease) => news()?.onAttached(lease),
   });
-  return { membership, relay };
+  const tail = makeJournalTail({ journal: storage.journal, clock, membership, observer });
+  return { membership, relay, tail };
 }
 
 async function waitUntil(clock: Clock, limitMs: number, isDone: () => boolean): Promise<void> {
@@ -153,9 +157,9 @@ export function makeEngine(options: EngineOptions): Engine {
   /** Time of the oldest commit that is in flight or not in the views yet; now when all are. */
   const oldestMs = (): TimeMs =>
     Math.min(time.nowMs(), writer.oldestMs() ?? Infinity, views.oldestMs() ?? Infinity);
-  const { membership, relay } = makeNeighbourhood(options, time, oldestMs, listened, () => news);
+  const neighbours = makeNeighbourhood(options, time, oldestMs, listened, () => news);
+  const { membership, relay, tail } = neighbours;
   const writer = makeJournalWriter({ journal, clock, entropy, observer, onStored: relay.tell });
-
   const committer = makeCommitter({
     writer,
     reads,
@@ -235,6 +239,7 @@ export function makeEngine(options: EngineOptions): Engine {
     views,
     cache: budget,
     repair,
+    tail,
     onNewsElsewhere: (listener) => {
       news = listener;
     },

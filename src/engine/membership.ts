@@ -32,6 +32,12 @@ export interface Membership {
   readonly live: () => readonly ReplicaRow[];
   /** All rows, also of replicas that stopped beating. */
   readonly rows: () => readonly ReplicaRow[];
+  /**
+   * Everything that any replica committed before this time is in the journal: the lowest watermark
+   * of all rows, no newer than the last look at them. A replica that stands still holds it up until
+   * its row is removed.
+   */
+  readonly lowWatermark: () => TimeMs;
   /** For how long database and process have been steady without interruption. */
   readonly steadyForMs: () => number;
   /** True while the database answers heartbeats. */
@@ -56,6 +62,8 @@ export function makeMembership(options: MembershipOptions): Membership {
   const { replicas, clock, time, observer, replicaId, address, version } = options;
   const startedAt = clock.nowMs();
   let rows: readonly ReplicaRow[] = [];
+  /** Own watermark at the last look at the rows. */
+  let lookedWatermark: TimeMs = 0;
   let steadySinceMs = clock.monotonicMs();
   /** When the last heartbeat was answered. */
   let lastBeatMs = clock.monotonicMs();
@@ -82,6 +90,7 @@ export function makeMembership(options: MembershipOptions): Membership {
     if (isStep(databaseMs, askedMs, answeredMs)) steadySinceMs = answeredMs;
     time.synchronize(databaseMs, askedMs, answeredMs);
     rows = await replicas.list();
+    lookedWatermark = lowWatermark;
     for (const other of rows) {
       const isForgotten = other.buried && databaseMs - other.heartbeatAt > LISTED_MS;
       if (isForgotten) await replicas.remove(other.replicaId);
@@ -125,6 +134,7 @@ export function makeMembership(options: MembershipOptions): Membership {
     hasOthers: () => live().length > 1,
     live,
     rows: () => rows,
+    lowWatermark: () => Math.min(lookedWatermark, ...rows.map((row) => row.lowWatermark)),
     steadyForMs: () => {
       const nowMs = clock.monotonicMs();
       return reachable && nowMs - lastBeatMs <= PAUSE_MS ? nowMs - steadySinceMs : 0;

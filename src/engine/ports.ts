@@ -177,6 +177,8 @@ export interface StreamQuery {
   readonly runnableAt?: TimeMs;
   readonly includeGone: boolean;
   readonly afterId?: string;
+  /** The last id that is wanted. */
+  readonly throughId?: string;
   readonly limit: number;
 }
 
@@ -194,6 +196,8 @@ export interface ViewStore {
   readonly upsert: (rows: readonly StreamRow[]) => Promise<void>;
   readonly list: (query: StreamQuery) => Promise<readonly StreamRow[]>;
   readonly get: (streams: readonly StreamName[]) => Promise<readonly StreamRow[]>;
+  /** The last id of a namespace in the order of lists; undefined when it has none of the kind. */
+  readonly lastId: (kind: string, namespace: string) => Promise<string | undefined>;
   /** Rows of a pool with work at `at`, oldest first. */
   readonly runnable: (
     kind: string,

@@ -10,7 +10,7 @@ import type { FieldViolation } from "../core/shared/refusal.ts";
 import { canonicalText } from "../engine/commit-codec.ts";
 
 /** Most characters of a schema as canonical JSON. */
-const SCHEMA_BYTES_MAX = 65_536;
+export const SCHEMA_BYTES_MAX = 65_536;
 
 /** Most levels of schemas within schemas. */
 const SCHEMA_DEPTH_MAX = 32;

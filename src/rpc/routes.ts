@@ -5,6 +5,7 @@ import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AdminService } from "../../gen/keelson/admin/v1/service_pb.ts";
 import { OperationService } from "../../gen/keelson/operation/v1/service_pb.ts";
 import { ExecutorService } from "../../gen/keelson/executor/v1/service_pb.ts";
+import { ProcessRegistryService } from "../../gen/keelson/process/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../gen/keelson/runtime/v1/service_pb.ts";
 import type { AdminServiceOptions } from "./admin-options.ts";
 import { makeAdminService } from "./admin-service.ts";
@@ -14,6 +15,8 @@ import { makeCallInterceptor } from "./interceptor.ts";
 import type { RpcObserver } from "./observer.ts";
 import type { OperationServiceOptions } from "./operation-options.ts";
 import { makeOperationService } from "./operation-service.ts";
+import type { ProcessServiceOptions } from "./process-options.ts";
+import { makeProcessService } from "./process-service.ts";
 import { REFLECTION_SERVICES, registerReflection } from "./reflection-service.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
 import { makeRuntimeService } from "./runtime-service.ts";
@@ -23,6 +26,7 @@ export interface RouteOptions {
   readonly runtime: RuntimeServiceOptions;
   readonly executor: ExecutorServiceOptions;
   readonly operation: OperationServiceOptions;
+  readonly process: ProcessServiceOptions;
   readonly admin: AdminServiceOptions;
   readonly health: Omit<HealthServiceOptions, "services">;
   readonly observer: RpcObserver;
@@ -33,6 +37,7 @@ export const SERVICES: readonly DescService[] = [
   RuntimeControlPlaneService,
   ExecutorService,
   OperationService,
+  ProcessRegistryService,
   AdminService,
   Health,
   ...REFLECTION_SERVICES,
@@ -81,6 +86,7 @@ export function registerRoutes(router: ConnectRouter, options: RouteOptions): vo
     .service(RuntimeControlPlaneService, makeRuntimeService(options.runtime), callOptions)
     .service(ExecutorService, makeExecutorService(options.executor), callOptions)
     .service(OperationService, makeOperationService(options.operation), callOptions)
+    .service(ProcessRegistryService, makeProcessService(options.process), callOptions)
     .service(AdminService, makeAdminService(options.admin), callOptions);
 }
 
@@ -98,5 +104,6 @@ export function registerStartingRoutes(
     .service(RuntimeControlPlaneService, {}, callOptions)
     .service(ExecutorService, {}, callOptions)
     .service(OperationService, {}, callOptions)
+    .service(ProcessRegistryService, {}, callOptions)
     .service(AdminService, {}, callOptions);
 }

@@ -43,13 +43,8 @@ import { timestampToProto } from "./codec/time.ts";
 import { type OrdinalSource, type OrderedPage, readPage } from "./ordinal-pages.ts";
 import { checkRuntime, checkTarget, freshHistory } from "./runtime-calls.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
-import {
-  findInput,
-  readCommits,
-  readCompletion,
-  readPayloads,
-  type RuntimeFold,
-} from "./stored-inputs.ts";
+import { readCommits } from "./stored-commits.ts";
+import { findInput, readCompletion, readPayloads, type RuntimeFold } from "./stored-inputs.ts";
 
 type InputReadService = Pick<
   ServiceImpl<typeof RuntimeControlPlaneService>,

@@ -9,12 +9,13 @@ import type { Input } from "../core/runtime/input.ts";
 import { heldHeader, type InputTarget, lookupOfTarget } from "../core/runtime/input-target.ts";
 import { headerFromRecord, INPUTS_CLASS } from "../core/runtime/record-codec.ts";
 import type { InputHeader, RuntimeState } from "../core/runtime/state.ts";
-import type { InputId, Revision, StreamName } from "../core/shared/ids.ts";
+import type { InputId, StreamName } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import { decodeCommit } from "../engine/commit-codec.ts";
 import type { StoredCommit } from "../engine/ports.ts";
 import type { StreamFold } from "../engine/stream-fold.ts";
+import { readCommits } from "./stored-commits.ts";
 
 /** A runtime's folded state at a revision. */
 export type RuntimeFold = StreamFold<RuntimeState>;
@@ -54,24 +55,6 @@ export async function readCompletion(
   const revision = header.completedRevision ?? header.admittedRevision;
   const stored = await streams.commit(stream, revision);
   return completionOf(header, runtimeEventsOf(stored));
-}
-
-const READS_AT_ONCE = 32;
-
-/** Commits of a stream by revision, each read once. */
-export async function readCommits(
-  streams: RuntimeStreams,
-  stream: StreamName,
-  revisions: Iterable<Revision>,
-): Promise<ReadonlyMap<Revision, StoredCommit>> {
-  const wanted = [...new Set(revisions)];
-  const found = new Map<Revision, StoredCommit>();
-  for (let start = 0; start < wanted.length; start += READS_AT_ONCE) {
-    const group = wanted.slice(start, start + READS_AT_ONCE);
-    const commits = await Promise.all(group.map((revision) => streams.commit(stream, revision)));
-    for (const commit of commits) found.set(commit.revision, commit);
-  }
-  return found;
 }
 
 /** Payloads of inputs by id, from the commits that admitted them. */

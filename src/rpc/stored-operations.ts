@@ -10,7 +10,8 @@ import { operationFromRecord } from "../core/runtime/record-codec.ts";
 import type { OperationId, StreamName } from "../core/shared/ids.ts";
 import { RefusedError } from "../core/shared/refusal.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
-import { readCommits, type RuntimeFold, runtimeEventsOf } from "./stored-inputs.ts";
+import { readCommits } from "./stored-commits.ts";
+import { type RuntimeFold, runtimeEventsOf } from "./stored-inputs.ts";
 
 /** Bytes of results in one answer. */
 export const RESULTS_BYTES_MAX = 4 * 1024 * 1024;

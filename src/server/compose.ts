@@ -118,7 +118,7 @@ async function bringUp(parts: Parts, address: string): Promise<Inside> {
     signal: draining.signal,
     onMissed: state.databaseMissed,
   };
-  const opened = await openStorage({
+  const found = await openStorage({
     ...source,
     config,
     recordClasses: RECORD_CLASSES,
@@ -126,8 +126,10 @@ async function bringUp(parts: Parts, address: string): Promise<Inside> {
     onRestarted: () => metrics.databaseRestarts.inc(),
     onProgress: parts.options.onProgress ?? ((line) => logger.info({ line }, "database prepares")),
   });
+  const storage = parts.options.wrapStorage?.(found.storage) ?? found.storage;
+  const opened = { ...found, storage };
   const controlPlane = makeControlPlane({
-    storage: parts.options.wrapStorage?.(opened.storage) ?? opened.storage,
+    storage,
     clock: systemClock,
     entropy: systemEntropy,
     observer: makeEngineObserver(metrics, loggerOf(parts.options.logger, "engine")),

@@ -2,16 +2,22 @@
  * The calls of a server: before its storage is there only health and reflection are served; then
  * every service, over the inside that has come up.
  */
+import { processAggregate } from "../core/process/aggregate.ts";
 import { runtimeAggregate } from "../core/runtime/aggregate.ts";
 import { BATCH_BYTES_MAX, BATCH_INPUTS_MAX } from "../core/runtime/batch.ts";
 import type { RuntimeConfig } from "../core/runtime/state.ts";
+import type { Aggregate } from "../core/shared/aggregate.ts";
 import type { ServerConfig } from "../config/config.ts";
+import type { Storage } from "../engine/ports.ts";
+import type { Streams } from "../engine/streams.ts";
 import type { CallObserver } from "../observability/rpc-observer.ts";
 import type { AdminStreams } from "../rpc/admin-options.ts";
 import { makeCompletionWaits } from "../rpc/completion-waits.ts";
+import { makeEventSchemas } from "../rpc/event-schemas.ts";
 import { makeRpcHandler, type NodeRequestHandler } from "../rpc/http-handler.ts";
 import { INGEST_STREAM_PATH, makeIngestExchanges } from "../rpc/ingest-exchange.ts";
 import { makeOperationWaits } from "../rpc/operation-waits.ts";
+import { makeProcessWaits } from "../rpc/process-waits.ts";
 import {
   BINARY_READ_OPTIONS,
   type RouteOptions,
@@ -104,13 +110,48 @@ export function makeStartingCalls(options: RpcCallsOptions): NodeRequestHandler 
   );
 }
 
-function adminStreamsOf({ runtimes }: ControlPlane): ReadonlyMap<string, AdminStreams> {
-  const runtime: AdminStreams = {
-    foldVersion: runtimeAggregate.foldVersion,
-    isCached: (stream) => runtimes.peek(stream) !== undefined,
-    isQuarantined: (stream) => runtimes.refusalOf(stream)?.reason === "STREAM_QUARANTINED",
+function adminStreamsOf<State, Command, Event, Reply>(
+  aggregate: Pick<Aggregate<State, Command, Event, Reply>, "foldVersion">,
+  streams: Streams<State, Command, Event, Reply>,
+): AdminStreams {
+  return {
+    foldVersion: aggregate.foldVersion,
+    isCached: (stream) => streams.peek(stream) !== undefined,
+    isQuarantined: (stream) => streams.refusalOf(stream)?.reason === "STREAM_QUARANTINED",
   };
-  return new Map([[runtimeAggregate.kind, runtime]]);
+}
+
+function kindsOf({ runtimes, processes }: ControlPlane): ReadonlyMap<string, AdminStreams> {
+  return new Map([
+    [runtimeAggregate.kind, adminStreamsOf(runtimeAggregate, runtimes)],
+    [processAggregate.kind, adminStreamsOf(processAggregate, processes)],
+  ]);
+}
+
+function processOptionsOf(
+  { replicaId, drainSignal }: RpcCallsOptions,
+  { engine, processes: streams }: ControlPlane,
+  storage: Storage,
+  limits: RpcLimits,
+): RouteOptions["process"] {
+  const { membership, time, tail, views } = engine;
+  return {
+    streams,
+    views: storage.views,
+    flushViews: views.flush,
+    journal: storage.journal,
+    tail,
+    membership,
+    replicaId,
+    nowMs: time.nowMs,
+    clock: systemClock,
+    entropy: systemEntropy,
+    limits,
+    facts: storage.facts,
+    schemas: makeEventSchemas(),
+    waits: makeProcessWaits({ streams, clock: systemClock, drainSignal }),
+    drainSignal,
+  };
 }
 
 function routeOptionsOf(
@@ -157,6 +198,7 @@ function routeOptionsOf(
       drainSignal,
       waits: makeOperationWaits({ streams, clock: systemClock, drainSignal }),
     },
+    process: processOptionsOf(options, controlPlane, storage, limits),
     admin: {
       ...shared,
       server: {
@@ -169,7 +211,7 @@ function routeOptionsOf(
       },
       facts: storage.facts,
       limits,
-      kinds: adminStreamsOf(controlPlane),
+      kinds: kindsOf(controlPlane),
       rebuild: repair.rebuild,
       journal: storage.journal,
       views: storage.views,

@@ -178,6 +178,7 @@ describe("a database that stands still", () => {
       find: () => storage.records.find(stream, "inputs", ["key"]),
       latest: () => storage.checkpoints.latest([stream], 1),
       due: () => storage.views.due(0, 10),
+      lastId: () => storage.views.lastId("runtime", "n"),
       renew: () => storage.leases.renew(["holder"]),
       lapse: () => storage.leases.lapse("holder"),
       replicas: () => storage.replicas.list(),

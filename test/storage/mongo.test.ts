@@ -43,6 +43,7 @@ const indexOfLabel: Readonly<Record<string, string>> = {
   "views.due": "dueAt_1",
   "views.get": "_id_",
   "views.heldBy": "holder_1",
+  "views.lastId": "kind_1_namespace_1_id_1",
   "views.list": "kind_1_namespace_1_id_1",
   "views.list by labels": "kind_1_namespace_1_labels_1_id_1",
   "views.runnable": "kind_1_namespace_1_pool_1_runnableSince_1",

@@ -25,7 +25,7 @@ export const TERMINAL_EVENT_TYPES = {
 } as const satisfies Record<TerminalStatus, string>;
 
 /** Most event types that a registration may declare. */
-const DECLARED_TYPES_MAX = 64;
+export const DECLARED_TYPES_MAX = 64;
 
 /** Names below `process.` that clients may declare. */
 const DECLARABLE = ["process.yield", "process.wake", "process.signal"];

@@ -50,6 +50,18 @@ export function positionOf(filter: PageFilter, token: string): string | undefine
   throw new RefusedError(refusalOf("PAGE_TOKEN_INVALID", message));
 }
 
+/** A token that holds several positions. */
+export function positionsTokenOf(filter: PageFilter, positions: readonly string[]): string {
+  return pageTokenOf(filter, JSON.stringify(positions));
+}
+
+/** The positions in a token; undefined for the first page. Throws PAGE_TOKEN_INVALID. */
+export function positionsOf(filter: PageFilter, token: string): readonly string[] | undefined {
+  const position = positionOf(filter, token);
+  // A token that is bound to the filter was made above.
+  return position === undefined ? undefined : (JSON.parse(position) as readonly string[]);
+}
+
 /** The number in a token, 0 for the first page. Throws PAGE_TOKEN_INVALID. */
 export function countPositionOf(filter: PageFilter, token: string): number {
   const position = positionOf(filter, token);

@@ -15,7 +15,8 @@ export interface TimedKey {
   readonly name: string;
 }
 
-function compareText(left: string, right: string): number {
+/** Which of two texts comes first. */
+export function compareText(left: string, right: string): number {
   const length = Math.min(left.length, right.length);
   for (let index = 0; index < length; index += 1) {
     const first = left.charCodeAt(index);

@@ -2,7 +2,7 @@
 import type { StreamName } from "../../core/shared/ids.ts";
 import type { DrainQuery, StreamQuery, StreamRow, ViewStore } from "../../engine/ports.ts";
 import type { MemoryGate } from "./gate.ts";
-import { makeTextIndex, makeTimeIndex } from "./order.ts";
+import { compareText, makeTextIndex, makeTimeIndex } from "./order.ts";
 import type { WriteLog } from "./write-log.ts";
 
 /** The rows of a memory database, shared by its connections. */
@@ -10,6 +10,7 @@ export interface ViewTable {
   readonly upsert: (rows: readonly StreamRow[]) => void;
   readonly list: (query: StreamQuery) => readonly StreamRow[];
   readonly get: (streams: readonly StreamName[]) => readonly StreamRow[];
+  readonly lastId: (listName: string) => string | undefined;
   readonly runnable: (poolName: string, at: number, limit: number) => readonly StreamRow[];
   readonly due: (at: number, limit: number) => readonly StreamRow[];
   readonly heldBy: (holder: string, limit: number) => readonly StreamRow[];
@@ -157,6 +158,7 @@ export function makeViewTable(log: WriteLog): ViewTable {
     const index = indexes.byId(joined(query.kind, query.namespace));
     for (const [id, row] of index?.entries(query.afterId) ?? []) {
       if (found.length >= query.limit) break;
+      if (query.throughId !== undefined && compareText(id, query.throughId) > 0) break;
       if (id !== query.afterId && matches(row, query)) found.push(row);
     }
     return found;
@@ -168,6 +170,7 @@ export function makeViewTable(log: WriteLog): ViewTable {
     },
     list,
     get: (streams) => streams.map((stream) => rows.get(stream)).filter((row) => row !== undefined),
+    lastId: (listName) => indexes.byId(listName)?.maxKey(),
     runnable: (poolName, at, limit) => upTo(indexes.byRunnable(poolName), at, limit),
     due: (at, limit) => upTo(indexes.byDue, at, limit),
     heldBy: (holder, limit) => [...(indexes.byHolder(holder)?.values() ?? [])].slice(0, limit),
@@ -189,6 +192,8 @@ export function makeMemoryViews(table: ViewTable, gate: MemoryGate): ViewStore {
       }),
     list: (query) => gate.run("views", "list", false, () => table.list(query)),
     get: (streams) => gate.run("views", "get", false, () => table.get(streams)),
+    lastId: (kind, namespace) =>
+      gate.run("views", "lastId", false, () => table.lastId(joined(kind, namespace))),
     runnable: (kind, namespace, pool, at, limit) =>
       gate.run("views", "runnable", false, () =>
         table.runnable(joined(kind, namespace, pool), at, limit),

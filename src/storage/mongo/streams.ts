@@ -30,7 +30,7 @@ export const streamCollection: CollectionDefinition = {
     {
       name: listIndexName,
       key: { kind: 1, namespace: 1, id: 1 },
-      serves: "list: a page of a namespace's rows by id",
+      serves: "list: a page of a namespace's rows by id; lastId: the last one",
     },
     {
       name: labelIndexName,
@@ -199,11 +199,15 @@ function labelFilter(labels: readonly LabelDocument[]): Readonly<Record<string, 
 
 /** The filter of a list, in the form that the chosen index serves. */
 function filterOf(query: StreamQuery): Readonly<Record<string, unknown>> {
-  const { states, pool, runnableAt, afterId } = query;
+  const { states, pool, runnableAt, afterId, throughId } = query;
+  const range = {
+    ...(afterId === undefined ? {} : { $gt: afterId }),
+    ...(throughId === undefined ? {} : { $lte: throughId }),
+  };
   return {
     kind: query.kind,
     namespace: query.namespace,
-    ...(afterId === undefined ? {} : { id: { $gt: afterId } }),
+    ...(Object.keys(range).length === 0 ? {} : { id: range }),
     ...labelFilter(labelsToDocuments(query.labels ?? {})),
     ...(query.includeGone ? {} : { gone: false }),
     ...(states === undefined ? {} : { state: { $in: states } }),
@@ -258,6 +262,19 @@ export function makeMongoViews(connection: MongoConnection): ViewStore {
       limit: query.limit,
     });
     return documents.map(rowFromDocument);
+  }
+
+  async function lastId(kind: string, namespace: string): Promise<string | undefined> {
+    const [last] = await connection.find<Pick<StreamDocument, "_id" | "id">>({
+      label: "views.lastId",
+      collection,
+      filter: { kind, namespace },
+      projection: { id: 1 },
+      sort: { id: -1 },
+      hint: listIndexName,
+      limit: 1,
+    });
+    return last?.id;
   }
 
   async function get(streams: readonly StreamName[]): Promise<readonly StreamRow[]> {
@@ -328,5 +345,5 @@ export function makeMongoViews(connection: MongoConnection): ViewStore {
     return documents.map(rowFromDocument);
   }
 
-  return { upsert, list, get, runnable, due, heldBy, drains };
+  return { upsert, list, get, lastId, runnable, due, heldBy, drains };
 }

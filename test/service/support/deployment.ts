@@ -12,6 +12,7 @@ import {
 import { AdminService } from "../../../gen/keelson/admin/v1/service_pb.ts";
 import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts";
 import { OperationService } from "../../../gen/keelson/operation/v1/service_pb.ts";
+import { ProcessRegistryService } from "../../../gen/keelson/process/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../../gen/keelson/runtime/v1/service_pb.ts";
 import { startObservedServer } from "./running-server.ts";
 
@@ -39,6 +40,7 @@ export interface CaseClients {
   readonly runtimes: Client<typeof RuntimeControlPlaneService>;
   readonly executors: Client<typeof ExecutorService>;
   readonly operations: Client<typeof OperationService>;
+  readonly processes: Client<typeof ProcessRegistryService>;
   readonly admin: Client<typeof AdminService>;
 }
 
@@ -71,6 +73,7 @@ export function clientsOf(
     runtimes: createClient(RuntimeControlPlaneService, transport),
     executors: createClient(ExecutorService, transport),
     operations: createClient(OperationService, transport),
+    processes: createClient(ProcessRegistryService, transport),
     admin: createClient(AdminService, transport),
   };
 }

@@ -78,6 +78,19 @@ function listCases(setup: CaseSetup): void {
     expect(idsOf(rest)).toEqual(ids.slice(3));
   });
 
+  it("lists up to a last id, in the order of the database", async () => {
+    const namespace = randomUUID();
+    expect(await views().lastId("runtime", namespace)).toBeUndefined();
+    const ids = ["B", "a", "\uffee", "\u{1f680}"];
+    await views().upsert(ids.toReversed().map((id) => sampleRow(namespace, id)));
+    expect(await views().lastId("runtime", namespace)).toBe("\u{1f680}");
+    expect(await views().lastId("elsewhere", namespace)).toBeUndefined();
+    const page = await views().list(everyRow(namespace, { throughId: "\uffee" }));
+    expect(idsOf(page)).toEqual(ids.slice(0, 3));
+    const rest = everyRow(namespace, { afterId: "a", throughId: "\uffee" });
+    expect(idsOf(await views().list(rest))).toEqual(["\uffee"]);
+  });
+
   it("filters by state, pool, kind and what is gone", async () => {
     const namespace = randomUUID();
     await views().upsert([
