@@ -62,11 +62,8 @@ it("validates_custom_events_and_materializes_wakes: schema, type, template", asy
   const clients = clientsOf(deployment.url);
   const template = {
     template: "{who} says {what}",
-    fields: {
-      who: { selector: { case: "pointer", value: "/who" } },
-      what: { selector: { case: "pointer", value: "/what" } },
-    },
-  } as const;
+    fields: { who: "/who", what: "/what" },
+  };
   await withTypes(clients, {
     wakeRuntimeId,
     eventTypes: [

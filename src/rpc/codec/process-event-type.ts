@@ -13,6 +13,7 @@ import {
   ProcessEventTypeSchema,
   type ProcessSelector,
   ProcessSelectorSchema,
+  type SelectorTemplate,
   type WakeDedupe,
   WakeDedupeSchema,
 } from "../../../gen/keelson/process/v1/messages_pb.ts";
@@ -23,7 +24,6 @@ import { terminalStates } from "./process-enums.ts";
 
 const TEMPLATE_BYTES_MAX = 64 * 1024;
 const TEMPLATE_FIELDS_MAX = 64;
-const TEMPLATE_DEPTH_MAX = 4;
 const POINTER = /^(?:\/(?:[^~]|~[01])*)?$/u;
 
 const WHOLE: Selector = { type: "payload" };
@@ -34,12 +34,31 @@ function pointerFromProto(check: FieldCheck, pointer: string, field: string): st
   return pointer;
 }
 
-/** A selector that must be there; `depth` counts the templates around it. */
+function templateFromProto(
+  check: FieldCheck,
+  { template, fields }: SelectorTemplate,
+  field: string,
+): Selector {
+  const entries = Object.entries(fields);
+  if (entries.length > TEMPLATE_FIELDS_MAX) {
+    const description = `has ${entries.length}, at most ${TEMPLATE_FIELDS_MAX} are allowed`;
+    violate(check, `${field}.fields`, description);
+    return WHOLE;
+  }
+  const text = checkBoundedText(check, template, `${field}.template`, TEMPLATE_BYTES_MAX);
+  const pointers = entries.map(([name, pointer]) => {
+    checkId(check, name, `${field}.fields`);
+    const checked = pointerFromProto(check, pointer, `${field}.fields.${name}`);
+    return [name, { type: "pointer", pointer: checked }] as const;
+  });
+  return { type: "template", template: text ?? "", fields: Object.fromEntries(pointers) };
+}
+
+/** A selector that must be there. */
 function selectorFromProto(
   check: FieldCheck,
   message: ProcessSelector | undefined,
   field: string,
-  depth = 0,
 ): Selector {
   const selector = message?.selector;
   switch (selector?.case) {
@@ -51,22 +70,8 @@ function selectorFromProto(
       return { type: "present", pointer: pointerFromProto(check, selector.value, field) };
     case "fixed":
       return { type: "fixed", value: jsonFromProto(check, selector.value, field) };
-    case "template": {
-      const { template, fields } = selector.value;
-      const entries = Object.entries(fields);
-      if (entries.length > TEMPLATE_FIELDS_MAX || depth === TEMPLATE_DEPTH_MAX) {
-        const rule = `at most ${TEMPLATE_FIELDS_MAX} fields and ${TEMPLATE_DEPTH_MAX} levels`;
-        violate(check, field, `must have ${rule} of templates`);
-        return WHOLE;
-      }
-      const text = checkBoundedText(check, template, `${field}.template`, TEMPLATE_BYTES_MAX);
-      const selectors = entries.map(([name, value]) => {
-        checkId(check, name, `${field}.fields`);
-        const nested = `${field}.fields.${name}`;
-        return [name, selectorFromProto(check, value, nested, depth + 1)] as const;
-      });
-      return { type: "template", template: text ?? "", fields: Object.fromEntries(selectors) };
-    }
+    case "template":
+      return templateFromProto(check, selector.value, `${field}.template`);
     case undefined:
       violate(check, field, "is required: payload, pointer, fixed, template or present");
       return WHOLE;
@@ -91,7 +96,11 @@ function selectorToProto(selector: Selector): ProcessSelector {
     }
     case "template": {
       const fields = Object.fromEntries(
-        Object.entries(selector.fields).map(([name, field]) => [name, selectorToProto(field)]),
+        Object.entries(selector.fields).map(([name, field]) => [
+          name,
+          // Nothing but pointers comes in.
+          field.type === "pointer" ? field.pointer : "",
+        ]),
       );
       const value = { template: selector.template, fields };
       return create(ProcessSelectorSchema, { selector: { case: "template", value } });
