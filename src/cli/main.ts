@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { EXIT_CODES } from "../server/exit-codes.ts";
 import { SERVER_VERSION } from "../server/version.ts";
 import { makeAdminCommand } from "./admin/admin.ts";
+import { makeBlobCommand } from "./blob/blob.ts";
 import { makeDevCommand } from "./dev.ts";
 import { makeDoctorCommand } from "./doctor.ts";
 import { makeOperationCommand } from "./operation/operation.ts";
@@ -29,6 +30,7 @@ for (const command of [
   makeRuntimeCommand(),
   makeOperationCommand(),
   makeWorkerCommand(),
+  makeBlobCommand(),
   makeAdminCommand(),
 ]) {
   program.addCommand(inherit(command));

@@ -44,6 +44,31 @@ export const limitSettings = {
       "Size of what a run produced as canonical JSON. It is kept in the history and answered to " +
       "everybody who waited; what is larger belongs into a store of its own, with a reference.",
   }),
+  inlineContentBytesMax: numberSetting({
+    variable: "KEELSON_INLINE_CONTENT_BYTES_MAX",
+    byDefault: 64 * KIB,
+    min: 0,
+    max: 1 * MIB,
+    why:
+      "Binary content of an input that is larger is moved into a blob when the input is taken " +
+      "in, so that the history stays small and the same content is stored once.",
+  }),
+  blobBytesMax: numberSetting({
+    variable: "KEELSON_BLOB_BYTES_MAX",
+    byDefault: 64 * MIB,
+    min: 1 * MIB,
+    max: 1 * GIB,
+    why: "Size of one blob.",
+  }),
+  blobGraceMs: numberSetting({
+    variable: "KEELSON_BLOB_GRACE_MS",
+    byDefault: 3_600_000,
+    min: 100,
+    max: 30 * 24 * 3_600_000,
+    why:
+      "How long a blob is kept that no input and no session snapshot refers to. Longer than any " +
+      "client takes between storing a blob and referring to it.",
+  }),
   batchInputsMax: numberSetting({
     variable: "KEELSON_BATCH_INPUTS_MAX",
     byDefault: 1_000,

@@ -23,6 +23,7 @@ export async function assignmentOf(
     startedAt: run.startedAt,
     nextReceiptSequence: nextSequence(run),
     interruptRequested: run.interruptRequested,
+    sessionSnapshot: state.sessionSnapshot,
     inputs: await payloads.read(stream, state, ids),
     stagedInputIds: run.staged,
   };

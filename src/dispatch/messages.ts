@@ -10,6 +10,7 @@ import type {
 } from "../core/shared/ids.ts";
 import type { DrainMode, PeerEndpoint } from "../core/runtime/drain-state.ts";
 import type { Input } from "../core/runtime/input.ts";
+import type { SessionSnapshot } from "../core/runtime/state.ts";
 
 /** A run with everything its executor needs. */
 export interface Assignment {
@@ -21,6 +22,8 @@ export interface Assignment {
   readonly startedAt: TimeMs;
   readonly nextReceiptSequence: number;
   readonly interruptRequested: boolean;
+  /** The latest one of the runtime. */
+  readonly sessionSnapshot: SessionSnapshot | null;
   /** The staged inputs, in order; all that ever were, when none is staged any more. */
   readonly inputs: readonly Input[];
   /** What the next boundary must name, in order; empty once all are under a receipt. */

@@ -313,6 +313,76 @@ export interface SignalStore {
   ) => Promise<{ readonly close: () => Promise<void> }>;
 }
 
+/** Names a content within a namespace. */
+export interface BlobKey {
+  readonly namespace: string;
+  /** SHA-256 of the content, 64 lower-case hex digits. */
+  readonly digest: string;
+}
+
+/** A content that is stored, once per namespace. */
+export interface StoredBlob extends BlobKey {
+  readonly bytes: number;
+  /** Pieces that it is read in, from 1; all of the same size but the last. */
+  readonly chunkCount: number;
+  readonly storedAt: TimeMs;
+  /** When it may be collected, unless somebody refers to it before; absent once it is kept. */
+  readonly expiresAt?: TimeMs;
+}
+
+/** What an upload turned out to be. */
+export interface FinishedUpload extends BlobKey {
+  readonly bytes: number;
+  readonly chunkCount: number;
+}
+
+/** A blob to be read piece by piece. */
+export interface OpenBlob {
+  readonly blob: StoredBlob;
+  /** The piece at an index from 0; undefined when it was collected meanwhile. */
+  readonly chunk: (index: number) => Promise<Uint8Array | undefined>;
+}
+
+/**
+ * Binary content beside the journal, addressed by its digest. All times are the database's own.
+ *
+ * B1  What is pinned or kept is never collected; a pin is durable before the commit that refers to
+ *     the blob is made, and only whoever set it takes it back, after a commit that surely failed.
+ * B2  Collecting a blob and pinning it are decided by one document: one of both sees the other.
+ * B3  A blob whose pin was neither taken back nor confirmed is kept for ever.
+ */
+export interface BlobStore {
+  /** Stores a content in one piece, or renews the one that is there, for `graceMs`. */
+  readonly put: (key: BlobKey, content: Uint8Array, graceMs: number) => Promise<StoredBlob>;
+  /** Begins an upload in pieces; without another piece within `graceMs` it is collected. */
+  readonly begin: (uploadId: string, namespace: string, graceMs: number) => Promise<void>;
+  /** Adds the piece at an index from 0; false when the upload was collected. */
+  readonly append: (
+    uploadId: string,
+    index: number,
+    piece: Uint8Array,
+    graceMs: number,
+  ) => Promise<boolean>;
+  /** Makes an upload a blob, or drops it for the one that is there; undefined when collected. */
+  readonly finish: (
+    uploadId: string,
+    upload: FinishedUpload,
+    graceMs: number,
+  ) => Promise<StoredBlob | undefined>;
+  /** Drops an upload. */
+  readonly abandon: (uploadId: string) => Promise<void>;
+  readonly stat: (key: BlobKey) => Promise<StoredBlob | undefined>;
+  readonly open: (key: BlobKey) => Promise<OpenBlob | undefined>;
+  /** Keeps blobs from being collected for the sake of `pinId`; answers those that are not there. */
+  readonly pin: (keys: readonly BlobKey[], pinId: string) => Promise<readonly BlobKey[]>;
+  /** A commit refers to the blobs: they are kept for ever, and the pin is over. */
+  readonly keep: (keys: readonly BlobKey[], pinId: string) => Promise<void>;
+  /** No commit refers to the blobs on account of this pin; the last one gone, they may expire. */
+  readonly unpin: (keys: readonly BlobKey[], pinId: string, graceMs: number) => Promise<void>;
+  /** Removes what has expired, some at a time; answers how many blobs and uploads. */
+  readonly collect: (limit: number) => Promise<number>;
+}
+
 /** What the server tells about its storage. */
 export interface StorageFacts {
   readonly topology: "standalone" | "replica_set" | "sharded" | "memory";
@@ -329,6 +399,7 @@ export interface Storage {
   readonly leases: LeaseStore;
   readonly replicas: ReplicaStore;
   readonly signals: SignalStore;
+  readonly blobs: BlobStore;
   readonly facts: StorageFacts;
   /** The database's clock; also the cheapest proof that it answers. */
   readonly databaseTime: () => Promise<TimeMs>;

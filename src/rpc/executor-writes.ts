@@ -2,6 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { hash } from "node:crypto";
 import type { ServiceImpl } from "@connectrpc/connect";
+import type { BlobReference } from "../../gen/keelson/blob/v1/messages_pb.ts";
 import {
   CancelRunResponseSchema,
   CommitBoundaryResponseSchema,
@@ -33,10 +34,12 @@ import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import { assignmentOf } from "../dispatch/assignment.ts";
 import type { Payloads } from "../dispatch/payloads.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
+import type { Blobs } from "../engine/blobs.ts";
 import { canonicalText } from "../engine/commit-codec.ts";
 import type { Committed } from "../engine/stream-entry.ts";
 import { streamName } from "../engine/stream-name.ts";
 import { type Caller, callerOf } from "./caller.ts";
+import { referenceFromProto } from "./codec/blob.ts";
 import { callbackFromProto, runResultFromProto } from "./codec/completion.ts";
 import { checkEnum } from "./codec/enum-codec.ts";
 import { runBoundaries } from "./codec/enums.ts";
@@ -68,6 +71,7 @@ const COMMAND_BYTES = 500;
 export interface ExecutorWritesOptions {
   readonly streams: RuntimeStreams;
   readonly payloads: Payloads;
+  readonly blobs: Pick<Blobs, "referring">;
   readonly batchInputsMax: number;
   readonly batchBytesMax: number;
   readonly limits: Pick<RpcLimits, "runResultBytesMax">;
@@ -113,6 +117,7 @@ function checkBoundary(
     readonly contributingInputIds: readonly string[];
     readonly conversationDigest: string;
     readonly messageCount: bigint;
+    readonly sessionSnapshot?: BlobReference | undefined;
   },
   prefix: string,
 ): BoundaryReport {
@@ -123,11 +128,14 @@ function checkBoundary(
   if (conversationDigest !== "" && !DIGEST.test(conversationDigest)) {
     violate(check, `${prefix}conversation_digest`, "must be 64 lower-case hex digits, or empty");
   }
+  const field = `${prefix}session_snapshot`;
+  const sessionSnapshot = referenceFromProto(check, report.sessionSnapshot, field);
   return {
     boundary: checkEnum(check, runBoundaries, report.boundary, `${prefix}boundary`) ?? "run_start",
     inputIds: contributingInputIds.slice(0, INPUTS_MAX).map(inputIdOf),
     messageCount: checkCount(check, report.messageCount, `${prefix}message_count`),
     ...(conversationDigest === "" ? {} : { conversationDigest }),
+    ...(sessionSnapshot === undefined ? {} : { sessionSnapshot }),
   };
 }
 
@@ -167,7 +175,7 @@ function countsOf(events: readonly RuntimeEvent[], runId: RunId) {
 
 /** Makes the handlers of reports about runs. */
 export function makeExecutorWrites(options: ExecutorWritesOptions): WriteHandlers {
-  const { streams, payloads, batchInputsMax, batchBytesMax } = options;
+  const { streams, payloads, blobs, batchInputsMax, batchBytesMax } = options;
 
   function submit(
     call: Caller,
@@ -185,6 +193,21 @@ export function makeExecutorWrites(options: ExecutorWritesOptions): WriteHandler
       ...(call.actor === undefined ? {} : { actor: call.actor }),
       ...(request.requestId === "" ? {} : { requestId: request.requestId }),
     });
+  }
+
+  /** A boundary that carries a session snapshot is committed only while that blob is there. */
+  function submitBoundary(
+    call: Caller,
+    request: RunReference,
+    stream: StreamName,
+    command: RuntimeCommand & { readonly bodyHash: string },
+    boundary: BoundaryReport | undefined,
+    payloadBytes = 0,
+  ): Promise<Done> {
+    const commit = (): Promise<Done> => submit(call, request, stream, command, payloadBytes);
+    const digest = boundary?.sessionSnapshot;
+    if (digest === undefined) return commit();
+    return blobs.referring(call.namespace, new Map([[digest, null]]), commit, () => true);
   }
 
   /** The same call has the same hash: content without the id of the call. */
@@ -225,7 +248,7 @@ export function makeExecutorWrites(options: ExecutorWritesOptions): WriteHandler
       finish(check);
       const { acceptSteer } = request;
       const command = hashed({ type: "commit_boundary" as const, ...run, ...report, acceptSteer });
-      const done = await submit(call, request, stream, command);
+      const done = await submitBoundary(call, request, stream, command, report);
       if (done.reply.type !== "boundary") throw new TypeError(`unexpected ${done.reply.type}`);
       const { receipt, steered: steeredIds } = done.reply;
       return create(CommitBoundaryResponseSchema, {
@@ -252,7 +275,7 @@ export function makeExecutorWrites(options: ExecutorWritesOptions): WriteHandler
         ...(boundary === undefined ? {} : { finalBoundary: boundary }),
       });
       const limited = { ...command, batchInputsMax, batchBytesMax };
-      const done = await submit(call, request, stream, limited, resultBytes);
+      const done = await submitBoundary(call, request, stream, limited, boundary, resultBytes);
       if (done.reply.type !== "run_ended") throw new TypeError(`unexpected ${done.reply.type}`);
       const next = await nextAssignment(stream, done, done.reply.next);
       const minted = done.events.find((event) => event.type === "boundary_committed");

@@ -13,7 +13,7 @@ import type { Caller } from "./caller.ts";
 import { makeFieldCheck } from "./codec/field-check.ts";
 import { ingestErrorOf } from "./codec/ingest-outcome.ts";
 import { wireRefusalOf } from "./errors.ts";
-import { ingestResultOf, type IngestTerms, prepareIngest } from "./ingest.ts";
+import { ingestResultOf, type IngestTerms, makeIngestOrder, prepareIngest } from "./ingest.ts";
 import { makeOutbox } from "./outbox.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
 
@@ -30,7 +30,7 @@ interface Slot {
 /** What serving the streams of clients needs of the service. */
 export type IngestStreamOptions = Pick<
   RuntimeServiceOptions,
-  "streams" | "nowMs" | "entropy" | "limits" | "drainSignal" | "budget" | "observer"
+  "streams" | "blobs" | "nowMs" | "entropy" | "limits" | "drainSignal" | "budget" | "observer"
 >;
 
 /** The end of a stream whose server goes down. */
@@ -56,7 +56,8 @@ export function makeIngestLane(
   answer: (response: IngestStreamResponse) => void,
   onAnswered: () => void,
 ): IngestLane {
-  const { streams, budget, observer } = options;
+  const { budget, observer } = options;
+  const submit = makeIngestOrder(options);
   const waiting = new Map<string, Slot[]>();
   let inFlight = 0;
 
@@ -84,14 +85,14 @@ export function makeIngestLane(
 
   async function ingest(request: IngestStreamRequest): Promise<IngestStreamResponse> {
     const prepared = prepareIngest(options, caller, makeFieldCheck(), request, TERMS);
-    const { bytes } = prepared.envelope;
-    budget.take(bytes);
+    const { heldBytes } = prepared;
+    budget.take(heldBytes);
     try {
-      const committed = await streams.submit(prepared.stream, prepared.envelope);
+      const committed = await submit(prepared);
       const { clientSequence } = request;
       return create(IngestStreamResponseSchema, { clientSequence, ...ingestResultOf(committed) });
     } finally {
-      budget.release(bytes);
+      budget.release(heldBytes);
     }
   }
 

@@ -13,6 +13,7 @@ import {
   type StreamName,
 } from "../core/shared/ids.ts";
 import { RefusedError } from "../core/shared/refusal.ts";
+import type { BlobUses } from "../engine/blobs.ts";
 import type { Committed, CommandEnvelope } from "../engine/stream-entry.ts";
 import type { RuntimeEvent } from "../core/runtime/events.ts";
 import type { Input } from "../../gen/keelson/runtime/v1/messages_pb.ts";
@@ -46,13 +47,21 @@ export interface PreparedIngest {
   readonly stream: StreamName;
   readonly envelope: CommandEnvelope<IngestCommand>;
   readonly payloadBytes: number;
+  /** Memory that it takes until it is answered. */
+  readonly heldBytes: number;
+  readonly namespace: string;
+  /** Blobs that the input refers to, with the content where it is still to be stored. */
+  readonly blobs: BlobUses;
 }
 
 /** Bytes of a command besides its payload, near enough for batches and budgets. */
 const COMMAND_BYTES = 300;
 
 /** What ingesting needs of the service. */
-export type IngestOptions = Pick<RuntimeServiceOptions, "streams" | "nowMs" | "entropy" | "limits">;
+export type IngestOptions = Pick<
+  RuntimeServiceOptions,
+  "streams" | "blobs" | "nowMs" | "entropy" | "limits"
+>;
 
 function checkInput(check: FieldCheck, input: Input | undefined): Input {
   if (input === undefined) {
@@ -78,9 +87,10 @@ export function prepareIngest(
     now: options.nowMs(),
     freshInputId: options.entropy.freshId,
     payloadBytesMax: options.limits.inputPayloadBytesMax,
+    inlineBytesMax: options.limits.inlineContentBytesMax,
     ...(caller.traceParent === undefined ? {} : { traceParent: caller.traceParent }),
   });
-  const { input, bodyHash, payloadBytes, inputIdIsFresh } = prepared;
+  const { input, bodyHash, payloadBytes, inputIdIsFresh, blobs } = prepared;
   const hasKey = input.idempotencyKey !== undefined;
   const { request } = terms;
   const command: IngestCommand = {
@@ -104,11 +114,62 @@ export function prepareIngest(
     retrySafe: hasKey || !inputIdIsFresh || request !== undefined,
     patient: terms.patient,
   };
-  return { stream, envelope, payloadBytes };
+  let heldBytes = envelope.bytes;
+  for (const content of blobs.values()) heldBytes += content?.byteLength ?? 0;
+  return { stream, envelope, payloadBytes, heldBytes, namespace: caller.namespace, blobs };
 }
 
 /** What a commit, or the state, answered to an ingest. */
 export type IngestCommitted = Committed<RuntimeState, RuntimeEvent, RuntimeReply>;
+
+/**
+ * Makes the commit of a prepared ingest. Content that is still to be stored is stored before,
+ * durably; when that fails nothing is admitted. Throws BLOB_NOT_FOUND for a blob that is not there.
+ */
+export function commitWithBlobs<Outcome>(
+  { blobs }: Pick<IngestOptions, "blobs">,
+  { namespace, blobs: uses }: Pick<PreparedIngest, "namespace" | "blobs">,
+  commit: () => Promise<Outcome>,
+  isAccepted: (outcome: Outcome) => boolean,
+): Promise<Outcome> {
+  return uses.size === 0 ? commit() : blobs.referring(namespace, uses, commit, isAccepted);
+}
+
+/** Commits a prepared ingest, with the blobs that its input refers to. */
+export function submitIngest(
+  options: Pick<IngestOptions, "streams" | "blobs">,
+  prepared: PreparedIngest,
+): Promise<IngestCommitted> {
+  const { stream, envelope } = prepared;
+  return commitWithBlobs(
+    options,
+    prepared,
+    () => options.streams.submit(stream, envelope),
+    (committed) => outcomeOf(committed).type === "accepted",
+  );
+}
+
+/** Commits the items of one call in their order per runtime, whatever is to be stored first. */
+export function makeIngestOrder(
+  options: Pick<IngestOptions, "streams" | "blobs">,
+): (prepared: PreparedIngest) => Promise<IngestCommitted> {
+  const tails = new Map<StreamName, Promise<void>>();
+  return (prepared) => {
+    const { stream, blobs } = prepared;
+    const tail = tails.get(stream);
+    if (tail === undefined && blobs.size === 0) return submitIngest(options, prepared);
+    const submitted = (tail ?? Promise.resolve()).then(() => submitIngest(options, prepared));
+    const settled = submitted.then(
+      () => undefined,
+      () => undefined,
+    );
+    const own = settled.then(() => {
+      if (tails.get(stream) === own) tails.delete(stream);
+    });
+    tails.set(stream, own);
+    return submitted;
+  };
+}
 
 /** The outcome in an answer to an ingest. */
 export function outcomeOf(committed: IngestCommitted): IngestOutcome {

@@ -4,11 +4,13 @@ import type { ConnectRouter, ConnectRouterOptions } from "@connectrpc/connect";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AdminService } from "../../gen/keelson/admin/v1/service_pb.ts";
 import { OperationService } from "../../gen/keelson/operation/v1/service_pb.ts";
+import { BlobService } from "../../gen/keelson/blob/v1/service_pb.ts";
 import { ExecutorService } from "../../gen/keelson/executor/v1/service_pb.ts";
 import { ProcessRegistryService } from "../../gen/keelson/process/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../gen/keelson/runtime/v1/service_pb.ts";
 import type { AdminServiceOptions } from "./admin-options.ts";
 import { makeAdminService } from "./admin-service.ts";
+import { type BlobServiceOptions, makeBlobService } from "./blob-service.ts";
 import { type ExecutorServiceOptions, makeExecutorService } from "./executor-service.ts";
 import { type HealthServiceOptions, makeHealthService } from "./health-service.ts";
 import { makeCallInterceptor } from "./interceptor.ts";
@@ -27,6 +29,7 @@ export interface RouteOptions {
   readonly executor: ExecutorServiceOptions;
   readonly operation: OperationServiceOptions;
   readonly process: ProcessServiceOptions;
+  readonly blob: BlobServiceOptions;
   readonly admin: AdminServiceOptions;
   readonly health: Omit<HealthServiceOptions, "services">;
   readonly observer: RpcObserver;
@@ -38,6 +41,7 @@ export const SERVICES: readonly DescService[] = [
   ExecutorService,
   OperationService,
   ProcessRegistryService,
+  BlobService,
   AdminService,
   Health,
   ...REFLECTION_SERVICES,
@@ -87,6 +91,7 @@ export function registerRoutes(router: ConnectRouter, options: RouteOptions): vo
     .service(ExecutorService, makeExecutorService(options.executor), callOptions)
     .service(OperationService, makeOperationService(options.operation), callOptions)
     .service(ProcessRegistryService, makeProcessService(options.process), callOptions)
+    .service(BlobService, makeBlobService(options.blob), callOptions)
     .service(AdminService, makeAdminService(options.admin), callOptions);
 }
 
@@ -105,5 +110,6 @@ export function registerStartingRoutes(
     .service(ExecutorService, {}, callOptions)
     .service(OperationService, {}, callOptions)
     .service(ProcessRegistryService, {}, callOptions)
+    .service(BlobService, {}, callOptions)
     .service(AdminService, {}, callOptions);
 }

@@ -15,7 +15,7 @@ import { requestHash } from "./codec/request-hash.ts";
 import { takenRunToProto } from "./codec/taken-run.ts";
 import { durationToProto } from "./codec/time.ts";
 import { checkLeaseTtl } from "./executor-terms.ts";
-import { prepareIngest } from "./ingest.ts";
+import { commitWithBlobs, prepareIngest } from "./ingest.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
 
 type IngestAndRunService = Pick<ServiceImpl<typeof RuntimeControlPlaneService>, "ingestAndRun">;
@@ -43,11 +43,12 @@ export function makeRuntimeIngestAndRun(options: RuntimeServiceOptions): IngestA
       const hashOf = (): string => requestHash(IngestAndRunRequestSchema, request);
       // The run starts at once: there is nobody to be woken.
       const item = { ...request, withoutWake: true };
-      const { stream, envelope } = prepareIngest(options, caller, check, item, {
+      const prepared = prepareIngest(options, caller, check, item, {
         patient: false,
         mayAnswerEarly: false,
         ...(requestId === undefined ? {} : { request: { requestId, hashOf } }),
       });
+      const { stream, envelope } = prepared;
       const leaseTtlMs = askedTtlMs ?? (await configuredTtlMs(stream));
       const { namespace } = caller;
       // Before the commit: a run without a register would never lapse.
@@ -55,20 +56,18 @@ export function makeRuntimeIngestAndRun(options: RuntimeServiceOptions): IngestA
       const { command: ingest } = envelope;
       const holder = { executorId, incarnationId };
       const command: RuntimeCommand = { type: "ingest_and_run", ingest, ...holder, ttlMs };
-      const done = await streams.submit(stream, {
-        ...envelope,
-        command,
-        name: command.type,
-        retrySafe: requestId !== undefined,
-      });
+      const retrySafe = requestId !== undefined;
+      const taking = { ...envelope, command, name: command.type, retrySafe };
+      const take = () => streams.submit(stream, taking);
+      const done = await commitWithBlobs(options, prepared, take, () => true);
       const { reply, revision, at, state } = done;
       if (reply.type !== "run_taken") throw new TypeError(`Answered with ${reply.type}`);
       const { header, run } = reply;
       const input = { ...ingest.input, inputId: header.inputId };
-      const { runtimeId, epochId } = state;
+      const { runtimeId, epochId, sessionSnapshot } = state;
       return create(IngestAndRunResponseSchema, {
         accepted: acceptedToProto(header),
-        run: takenRunToProto({ runtimeId, epochId, run, startedAt: at, input }),
+        run: takenRunToProto({ runtimeId, epochId, run, startedAt: at, input, sessionSnapshot }),
         leaseRemaining: durationToProto(ttlMs),
         revision: BigInt(revision),
       });

@@ -32,11 +32,14 @@ import { requestHash } from "./codec/request-hash.ts";
 import { wireRefusalOf } from "./errors.ts";
 import {
   admittedInputId,
+  type IngestCommitted,
   ingestResultOf,
   type IngestTerms,
+  makeIngestOrder,
   outcomeOf,
   type PreparedIngest,
   prepareIngest,
+  submitIngest,
 } from "./ingest.ts";
 import { ingestStream } from "./ingest-stream.ts";
 import { checkRuntime, checkTarget, freshHistory, runtimeNotRegistered } from "./runtime-calls.ts";
@@ -136,10 +139,13 @@ function prepareBatch(
 export function makeRuntimeIngest(options: RuntimeServiceOptions): IngestService {
   const { streams, limits, waits, observer } = options;
 
-  async function batchResult(entry: BatchEntry): Promise<IngestBatchResult> {
+  async function batchResult(
+    entry: BatchEntry,
+    submit: (prepared: PreparedIngest) => Promise<IngestCommitted>,
+  ): Promise<IngestBatchResult> {
     try {
       if ("error" in entry) throw entry.error;
-      const committed = await streams.submit(entry.stream, entry.envelope);
+      const committed = await submit(entry);
       return create(IngestBatchResultSchema, ingestResultOf(committed));
     } catch (error) {
       if (wireRefusalOf(error).isBug) observer.itemFailed("IngestBatch", error);
@@ -151,13 +157,14 @@ export function makeRuntimeIngest(options: RuntimeServiceOptions): IngestService
   return {
     ingest: async (request, context) => {
       const prepared = prepareUnary(options, callerOf(context), request, makeFieldCheck());
-      const committed = await streams.submit(prepared.stream, prepared.envelope);
+      const committed = await submitIngest(options, prepared);
       return create(IngestResponseSchema, ingestResultOf(committed));
     },
 
     ingestBatch: async (request, context) => {
       const entries = prepareBatch(options, callerOf(context), request);
-      const results = await Promise.all(entries.map(batchResult));
+      const submit = makeIngestOrder(options);
+      const results = await Promise.all(entries.map((entry) => batchResult(entry, submit)));
       return create(IngestBatchResponseSchema, { results });
     },
 
@@ -168,7 +175,7 @@ export function makeRuntimeIngest(options: RuntimeServiceOptions): IngestService
       const timeoutMs = waitMs(check, request.timeout, 1, limits.longPollMaxMs, context);
       const prepared = prepareUnary(options, callerOf(context), request, check);
       const { stream } = prepared;
-      const committed = await streams.submit(stream, prepared.envelope);
+      const committed = await submitIngest(options, prepared);
       const inputId = admittedInputId(request.runtimeId, outcomeOf(committed));
       const { signal } = context;
       const completion = await waits.wait(stream, inputId, { timeoutMs, signal });

@@ -3,6 +3,7 @@ import type { RuntimeConfig } from "../core/runtime/state.ts";
 import type { TimeMs } from "../core/shared/ids.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
+import type { Blobs } from "../engine/blobs.ts";
 import type { Membership } from "../engine/membership.ts";
 import type { Clock, Entropy, ViewStore } from "../engine/ports.ts";
 import type { CompletionWaits } from "./completion-waits.ts";
@@ -12,6 +13,11 @@ import type { RpcObserver } from "./observer.ts";
 export interface RpcLimits {
   /** Bytes of one input as canonical JSON. */
   readonly inputPayloadBytesMax: number;
+  /** Binary content of an input that is larger is moved into a blob. */
+  readonly inlineContentBytesMax: number;
+  readonly blobBytesMax: number;
+  /** How long a blob is kept that nothing refers to. */
+  readonly blobGraceMs: number;
   readonly batchInputsMax: number;
   /** Bytes of a batch as canonical JSON. */
   readonly batchBytesMax: number;
@@ -32,6 +38,7 @@ export interface RpcLimits {
 /** What the runtime service works with. */
 export interface RuntimeServiceOptions {
   readonly streams: RuntimeStreams;
+  readonly blobs: Pick<Blobs, "referring">;
   readonly views: Pick<ViewStore, "drains" | "list">;
   /** Writes this replica's view rows; rejects when the database does not take them. */
   readonly flushViews: () => Promise<void>;

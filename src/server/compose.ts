@@ -138,6 +138,8 @@ async function bringUp(parts: Parts, address: string): Promise<Inside> {
     version: SERVER_VERSION,
     cacheBytesMax: config.cacheBytesMax,
     answerTimeoutMs: config.answerTimeoutMs,
+    blobBytesMax: config.blobBytesMax,
+    blobGraceMs: config.blobGraceMs,
     onAssigned: (waitedMs) => metrics.dispatchSeconds.observe(waitedMs / 1000),
   });
   try {

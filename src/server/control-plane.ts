@@ -11,6 +11,7 @@ import { makeDueTimers } from "../dispatch/due-timers.ts";
 import { makePayloads, type Payloads } from "../dispatch/payloads.ts";
 import type { ProcessStreams } from "../dispatch/process-streams.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
+import { type Blobs, makeBlobs } from "../engine/blobs.ts";
 import { type Engine, makeEngine } from "../engine/engine.ts";
 import type { EngineOptions } from "../engine/engine-parts.ts";
 import { HEARTBEAT_MS } from "../engine/membership.ts";
@@ -19,6 +20,9 @@ import { HEARTBEAT_MS } from "../engine/membership.ts";
 export interface ControlPlaneOptions extends EngineOptions {
   /** Told how long a runtime with an executor at hand was runnable before its run was assigned. */
   readonly onAssigned: (waitedMs: number) => void;
+  readonly blobBytesMax: number;
+  /** How long a blob is kept that nothing refers to. */
+  readonly blobGraceMs: number;
 }
 
 /** The inside of a server. */
@@ -28,6 +32,7 @@ export interface ControlPlane {
   readonly processes: ProcessStreams;
   readonly payloads: Payloads;
   readonly dispatcher: Dispatcher;
+  readonly blobs: Blobs;
   /** Joins the other replicas; StorageError `unavailable` can be tried again. */
   readonly join: () => Promise<void>;
   /** Starts to hand out work; call once, after `join`. */
@@ -48,6 +53,7 @@ export const RECORD_CLASSES: readonly string[] = [
 export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
   const { storage, clock, observer, onAssigned } = options;
   const engine = makeEngine(options);
+  const blobs = makeBlobs({ ...options, store: storage.blobs });
   const payloads = makePayloads(storage.journal, runtimeAggregate.eventFromJson);
   const runtimes = engine.streamsOf(runtimeAggregate, (stream, commit) => {
     timers.set(stream, runtimeAggregate.summarize(commit.after.state).dueAt);
@@ -93,13 +99,16 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
     processes,
     payloads,
     dispatcher,
+    blobs,
     join,
     start: () => {
       timers.start();
+      blobs.start();
       dispatcher.start();
     },
     retreat: () => {
       timers.stop();
+      blobs.stop();
       dispatcher.stop();
     },
     stop: engine.stop,

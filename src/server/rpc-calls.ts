@@ -67,6 +67,9 @@ function runtimeDefaultsOf(config: ServerConfig): RuntimeConfig {
 function limitsOf(config: ServerConfig): RpcLimits {
   return {
     inputPayloadBytesMax: config.inputPayloadBytesMax,
+    inlineContentBytesMax: config.inlineContentBytesMax,
+    blobBytesMax: config.blobBytesMax,
+    blobGraceMs: config.blobGraceMs,
     batchInputsMax: config.batchInputsMax,
     batchBytesMax: config.batchBytesMax,
     queueLimitMax: config.queueLimitMax,
@@ -154,6 +157,45 @@ function processOptionsOf(
   };
 }
 
+/** What the admin service is made of. */
+interface AdminParts {
+  readonly options: RpcCallsOptions;
+  readonly controlPlane: ControlPlane;
+  readonly opened: OpenStorage;
+  readonly startedAt: number;
+  readonly limits: RpcLimits;
+}
+
+function adminOptionsOf(parts: AdminParts): RouteOptions["admin"] {
+  const { options, controlPlane, opened, startedAt, limits } = parts;
+  const { storage, isEmbedded, databaseName } = opened;
+  const { membership, time, repair, views: backlog } = controlPlane.engine;
+  const { replicaId } = options;
+  return {
+    clock: systemClock,
+    nowMs: time.nowMs,
+    flushViews: backlog.flush,
+    observer: options.calls,
+    server: {
+      version: SERVER_VERSION,
+      replicaId,
+      nodeVersion: process.versions.node,
+      startedAt,
+      isDatabaseEmbedded: isEmbedded,
+      databaseName,
+    },
+    facts: storage.facts,
+    limits,
+    kinds: kindsOf(controlPlane),
+    rebuild: repair.rebuild,
+    journal: storage.journal,
+    views: storage.views,
+    checkpoints: storage.checkpoints,
+    replicas: storage.replicas,
+    membership,
+  };
+}
+
 function routeOptionsOf(
   options: RpcCallsOptions,
   controlPlane: ControlPlane,
@@ -161,15 +203,16 @@ function routeOptionsOf(
   startedAt: number,
 ): RouteOptions {
   const { config, replicaId, budget, drainSignal, calls: observer } = options;
-  const { engine, runtimes: streams, payloads, dispatcher } = controlPlane;
-  const { storage, isEmbedded, databaseName } = opened;
-  const { membership, time, repair, views: backlog } = engine;
+  const { engine, runtimes: streams, payloads, dispatcher, blobs } = controlPlane;
+  const { storage } = opened;
+  const { membership, time, views: backlog } = engine;
   const limits = limitsOf(config);
   const shared = { clock: systemClock, nowMs: time.nowMs, flushViews: backlog.flush, observer };
   return {
     runtime: {
       ...shared,
       streams,
+      blobs,
       views: storage.views,
       membership,
       replicaId,
@@ -185,6 +228,7 @@ function routeOptionsOf(
       dispatcher,
       streams,
       payloads,
+      blobs,
       leaseTtlMs: config.leaseTtlMs,
       batchInputsMax: BATCH_INPUTS_MAX,
       batchBytesMax: BATCH_BYTES_MAX,
@@ -199,26 +243,8 @@ function routeOptionsOf(
       waits: makeOperationWaits({ streams, clock: systemClock, drainSignal }),
     },
     process: processOptionsOf(options, controlPlane, storage, limits),
-    admin: {
-      ...shared,
-      server: {
-        version: SERVER_VERSION,
-        replicaId,
-        nodeVersion: process.versions.node,
-        startedAt,
-        isDatabaseEmbedded: isEmbedded,
-        databaseName,
-      },
-      facts: storage.facts,
-      limits,
-      kinds: kindsOf(controlPlane),
-      rebuild: repair.rebuild,
-      journal: storage.journal,
-      views: storage.views,
-      checkpoints: storage.checkpoints,
-      replicas: storage.replicas,
-      membership,
-    },
+    blob: { blobs },
+    admin: adminOptionsOf({ options, controlPlane, opened, startedAt, limits }),
     health: healthOf(options),
     observer,
   };

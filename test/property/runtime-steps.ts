@@ -255,6 +255,7 @@ function runCommand(walk: Walk, step: RunStep): RuntimeCommand | undefined {
         boundary: "run_start",
         inputIds: named(story, step),
         messageCount: 1,
+        ...(step.inputsMax === 1 ? { sessionSnapshot: `snapshot ${walk.serial}` } : {}),
       } as const;
       return { type: "commit_boundary", ...claim, ...facts, acceptSteer: step.flag, bodyHash };
     }

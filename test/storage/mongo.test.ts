@@ -12,6 +12,21 @@ import { storageSuite } from "./suite.ts";
 
 /** Which index serves which query; a label missing here fails the suite. */
 const indexOfLabel: Readonly<Record<string, string>> = {
+  "blobs.begin": "_id_",
+  "blobs.chunk": "_id_",
+  "blobs.condemn": "_id_",
+  "blobs.drop": "_id_",
+  "blobs.dropChunks": "_id_",
+  "blobs.expired": "expiresAt_1",
+  "blobs.find": "key_1",
+  "blobs.finish": "_id_",
+  "blobs.keep": "key_1",
+  "blobs.own": "_id_",
+  "blobs.pin": "key_1",
+  "blobs.put": "key_1",
+  "blobs.renew": "key_1",
+  "blobs.renewUpload": "_id_",
+  "blobs.unpin": "key_1",
   "checkpoints.chunks": "_id_",
   "checkpoints.newest": "_id_",
   "journal.barrier": "_id_",

@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe } from "vitest";
 import type { Storage } from "../../src/engine/ports.ts";
 import type { CaseSetup } from "./case-setup.ts";
+import { blobCases } from "./cases/blob-cases.ts";
 import { checkpointCases } from "./cases/checkpoint-cases.ts";
 import { journalCases } from "./cases/journal-cases.ts";
 import { leaseCases } from "./cases/lease-cases.ts";
@@ -58,5 +59,6 @@ export function storageSuite(name: string, open: () => Promise<StorageUnderTest>
     leaseCases(setup);
     replicaCases(setup);
     signalCases(setup);
+    blobCases(setup);
   });
 }

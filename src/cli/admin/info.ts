@@ -39,6 +39,8 @@ function limitFacts(limits: ServerLimits): readonly Fact[] {
   const pollMs = longPollMax === undefined ? undefined : durationFromProto(longPollMax);
   return [
     ["input", `${limits.inputPayloadBytesMax} bytes`],
+    ["blob", `${limits.blobBytesMax} bytes`],
+    ["inline content", `${limits.inlineContentBytesMax} bytes`],
     ["batch", `${limits.batchInputsMax} inputs, ${limits.batchBytesMax} bytes`],
     ["run result", `${limits.runResultBytesMax} bytes`],
     ["JSON depth", limits.jsonDepthMax],

@@ -3,6 +3,7 @@ import { type Client, createClient, type Interceptor, type Transport } from "@co
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { userInfo } from "node:os";
 import { AdminService } from "../../../gen/keelson/admin/v1/service_pb.ts";
+import { BlobService } from "../../../gen/keelson/blob/v1/service_pb.ts";
 import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts";
 import { OperationService } from "../../../gen/keelson/operation/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../../gen/keelson/runtime/v1/service_pb.ts";
@@ -32,6 +33,7 @@ export interface Connection {
   readonly runtimes: Client<typeof RuntimeControlPlaneService>;
   readonly executors: Client<typeof ExecutorService>;
   readonly operations: Client<typeof OperationService>;
+  readonly blobs: Client<typeof BlobService>;
   readonly admin: Client<typeof AdminService>;
   /** Ends it, with every call in flight. */
   readonly close: () => void;
@@ -80,6 +82,7 @@ export function openConnection(options: ConnectionOptions): Connection {
     runtimes: createClient(RuntimeControlPlaneService, transport),
     executors: createClient(ExecutorService, transport),
     operations: createClient(OperationService, transport),
+    blobs: createClient(BlobService, transport),
     admin: createClient(AdminService, transport),
     close: kept.abort,
   };

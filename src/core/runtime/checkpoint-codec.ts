@@ -85,6 +85,7 @@ export function stateToJson(state: RuntimeState): Json {
     counts: state.counts,
     ordinal: state.ordinal,
     receiptCount: state.receiptCount,
+    sessionSnapshot: state.sessionSnapshot,
     liveBytes: state.liveBytes,
     inputs: [...state.admitted.values()].map((inputId) => headerOf(state, inputId)),
     receipts: [...state.receipts.values()],

@@ -53,6 +53,8 @@ export interface BoundaryReport {
   /** 64 hex digits. */
   readonly conversationDigest?: string;
   readonly messageCount: number;
+  /** Digest of the blob with the session after this boundary. */
+  readonly sessionSnapshot?: string;
 }
 
 /** Which inputs are to be cancelled: named ones in order, or all from an anchor on. */

@@ -97,6 +97,8 @@ export type RuntimeEvent =
       readonly inputIds: readonly InputId[];
       readonly conversationDigest?: string;
       readonly messageCount: number;
+      /** Digest of the blob with the session after this boundary. */
+      readonly sessionSnapshot?: string;
       readonly steered: readonly InputId[];
       readonly bodyHash: string;
     }

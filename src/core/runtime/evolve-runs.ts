@@ -115,7 +115,17 @@ export function foldBoundary(
     },
     receipts: state.receipts.with(receipt.ordinal, receipt),
     receiptCount: receipt.ordinal,
+    sessionSnapshot: snapshotAfter(state, event, position),
   };
+}
+
+function snapshotAfter(
+  state: RuntimeState,
+  event: EventOf<"boundary_committed">,
+  { revision }: EventPosition,
+): RuntimeState["sessionSnapshot"] {
+  const { sessionSnapshot: digest, runId, sequence } = event;
+  return digest === undefined ? state.sessionSnapshot : { digest, runId, sequence, revision };
 }
 
 function appliedHeader(

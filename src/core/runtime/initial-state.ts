@@ -57,6 +57,7 @@ export const INITIAL_RUNTIME_STATE: RuntimeState = {
   ordinal: 0,
   receipts: emptyOrderedMap(),
   receiptCount: 0,
+  sessionSnapshot: null,
   liveBytes: 0,
   operations: EMPTY_REGISTRY,
 };

@@ -19,16 +19,18 @@ export type Durability = "durable" | "ephemeral" | "derived";
 /** `queue`: waits for a run of its own turn. `steer`: joins at the next run checkpoint. */
 export type HandlingMode = "queue" | "steer";
 
-/** A piece of content; binary content is base64 text. */
+/** Binary content: inline as base64 text, or the blob of the namespace with this digest. */
+export type BinaryContent = { readonly base64: string } | { readonly blobDigest: string };
+
+/** A piece of content. */
 export type ContentBlock =
   | { readonly type: "text"; readonly text: string }
-  | { readonly type: "image"; readonly mediaType: string; readonly base64: string }
-  | {
+  | ({ readonly type: "image"; readonly mediaType: string } & BinaryContent)
+  | ({
       readonly type: "video";
       readonly mediaType: string;
       readonly durationMs: number;
-      readonly base64: string;
-    };
+    } & BinaryContent);
 
 /** How a peer message is meant. */
 export type PeerConvention =

@@ -38,7 +38,7 @@ export function boundaryEvent(
   steered: readonly InputId[],
   bodyHash: string,
 ): BoundaryCommitted {
-  const { boundary, inputIds, conversationDigest, messageCount } = report;
+  const { boundary, inputIds, conversationDigest, messageCount, sessionSnapshot } = report;
   return {
     type: "boundary_committed",
     runId: run.runId,
@@ -48,6 +48,7 @@ export function boundaryEvent(
     inputIds,
     ...(conversationDigest === undefined ? {} : { conversationDigest }),
     messageCount,
+    ...(sessionSnapshot === undefined ? {} : { sessionSnapshot }),
     steered,
     bodyHash,
   };

@@ -217,6 +217,16 @@ export interface Receipt {
   readonly mintedAt: TimeMs;
 }
 
+/** The session of a runtime as a boundary left it. */
+export interface SessionSnapshot {
+  /** Of the blob that holds it. */
+  readonly digest: string;
+  readonly runId: RunId;
+  /** Receipt sequence of the boundary. */
+  readonly sequence: number;
+  readonly revision: Revision;
+}
+
 /** How many inputs ever reached or are in each state. */
 export interface InputCounts {
   readonly accepted: number;
@@ -281,6 +291,8 @@ export interface RuntimeState {
   readonly ordinal: number;
   readonly receipts: OrderedMap<number, Receipt>;
   readonly receiptCount: number;
+  /** The latest one that a boundary carried, of whichever run. */
+  readonly sessionSnapshot: SessionSnapshot | null;
   /** Bytes of queued and staged payloads. */
   readonly liveBytes: number;
   readonly operations: OperationRegistry;

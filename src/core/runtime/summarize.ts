@@ -51,6 +51,7 @@ function factsOf(state: RuntimeState): JsonObject {
             interruptRequested: run.interruptRequested,
           },
     peerEndpoint: state.peerEndpoint === null ? null : { ...state.peerEndpoint },
+    sessionSnapshot: state.sessionSnapshot === null ? null : { ...state.sessionSnapshot },
     drain: { ...state.drain, host: state.drain.host === null ? null : { ...state.drain.host } },
     executor: lastExecutor === null ? null : { ...lastExecutor, attached: lease !== null },
   };

@@ -1,6 +1,8 @@
 /** Content blocks, wishes for a turn and how an input is shown: between the wire and the core. */
+import { hash } from "node:crypto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type {
+  BinaryContent,
   ContentBlock as CoreContentBlock,
   RenderMetadata as CoreRenderMetadata,
   TurnMetadata,
@@ -14,6 +16,8 @@ import {
   type RuntimeTurnMetadata,
   RuntimeTurnMetadataSchema,
 } from "../../../gen/keelson/runtime/v1/messages_pb.ts";
+import type { BlobReference } from "../../../gen/keelson/blob/v1/messages_pb.ts";
+import { checkDigest } from "./blob.ts";
 import { checkOptionalEnum } from "./enum-codec.ts";
 import { executionKinds, handlingModes, renderClasses, renderSaliences } from "./enums.ts";
 import { checkId, checkOptionalId, checkText, type FieldCheck, violate } from "./field-check.ts";
@@ -28,30 +32,65 @@ function bytesOfBase64(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(Buffer.from(text, "base64"));
 }
 
-function checkBytes(check: FieldCheck, bytes: Uint8Array, field: string): string {
-  if (bytes.byteLength === 0) violate(check, field, "is required");
-  return base64Of(bytes);
+/** What an input refers to by digest, with the content where it is still to be stored. */
+export interface BinaryContents {
+  /** Larger content goes into a blob. */
+  readonly inlineBytesMax: number;
+  readonly uses: Map<string, Uint8Array | null>;
 }
 
-function blockFromProto(check: FieldCheck, block: ContentBlock, field: string): CoreContentBlock {
+/** Binary content of a block: inline, or moved into a blob where it is large. */
+function binaryFromProto(
+  check: FieldCheck,
+  content: { readonly data: Uint8Array; readonly blob?: BlobReference | undefined },
+  field: string,
+  { inlineBytesMax, uses }: BinaryContents,
+): BinaryContent {
+  const { data, blob } = content;
+  if ((blob === undefined) === (data.byteLength === 0)) {
+    violate(check, `${field}.data`, "either this or blob is required, not both");
+  }
+  if (blob !== undefined) {
+    const blobDigest = checkDigest(check, blob.digest, `${field}.blob.digest`);
+    if (!uses.has(blobDigest)) uses.set(blobDigest, null);
+    return { blobDigest };
+  }
+  if (data.byteLength <= inlineBytesMax) return { base64: base64Of(data) };
+  const blobDigest = hash("sha256", data);
+  uses.set(blobDigest, data);
+  return { blobDigest };
+}
+
+function binaryToProto(content: BinaryContent) {
+  return "blobDigest" in content
+    ? { blob: { digest: content.blobDigest } }
+    : { data: bytesOfBase64(content.base64) };
+}
+
+function blockFromProto(
+  check: FieldCheck,
+  block: ContentBlock,
+  field: string,
+  binaries: BinaryContents,
+): CoreContentBlock {
   const content = block.block;
   switch (content.case) {
     case "text":
       return { type: "text", text: checkText(check, content.value.text, `${field}.text.text`) };
     case "image": {
       const mediaType = checkId(check, content.value.mediaType, `${field}.image.media_type`);
-      const base64 = checkBytes(check, content.value.data, `${field}.image.data`);
-      return { type: "image", mediaType, base64 };
+      const binary = binaryFromProto(check, content.value, `${field}.image`, binaries);
+      return { type: "image", mediaType, ...binary };
     }
     case "video": {
       const { duration } = content.value;
       const mediaType = checkId(check, content.value.mediaType, `${field}.video.media_type`);
-      const base64 = checkBytes(check, content.value.data, `${field}.video.data`);
+      const binary = binaryFromProto(check, content.value, `${field}.video`, binaries);
       const durationMs = duration === undefined ? 0 : durationFromProto(duration);
       if (durationMs === undefined) {
         violate(check, `${field}.video.duration`, "must be a duration of zero or more");
       }
-      return { type: "video", mediaType, durationMs: durationMs ?? 0, base64 };
+      return { type: "video", mediaType, durationMs: durationMs ?? 0, ...binary };
     }
     case undefined:
       violate(check, `${field}.block`, "is required: one of text, image, video");
@@ -64,9 +103,12 @@ export function blocksFromProto(
   check: FieldCheck,
   blocks: readonly ContentBlock[],
   field: string,
+  binaries: BinaryContents,
 ): readonly CoreContentBlock[] | undefined {
   if (blocks.length === 0) return undefined;
-  return blocks.map((block, index) => blockFromProto(check, block, `${field}[${index}]`));
+  return blocks.map((block, index) => {
+    return blockFromProto(check, block, `${field}[${index}]`, binaries);
+  });
 }
 
 /** Content in pieces on the wire. */
@@ -75,13 +117,12 @@ export function blockToProto(block: CoreContentBlock): ContentBlock {
     case "text":
       return create(ContentBlockSchema, { block: { case: "text", value: { text: block.text } } });
     case "image": {
-      const value = { mediaType: block.mediaType, data: bytesOfBase64(block.base64) };
+      const value = { mediaType: block.mediaType, ...binaryToProto(block) };
       return create(ContentBlockSchema, { block: { case: "image", value } });
     }
     case "video": {
       const duration = durationToProto(block.durationMs);
-      const data = bytesOfBase64(block.base64);
-      const value = { mediaType: block.mediaType, duration, data };
+      const value = { mediaType: block.mediaType, duration, ...binaryToProto(block) };
       return create(ContentBlockSchema, { block: { case: "video", value } });
     }
   }

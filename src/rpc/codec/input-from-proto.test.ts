@@ -19,6 +19,7 @@ const DEFAULTS: InputDefaults = {
   now: NOW,
   freshInputId: () => "fresh",
   payloadBytesMax: 1024 * 1024,
+  inlineBytesMax: 65_536,
 };
 
 function prepared(input: Input, defaults: InputDefaults = DEFAULTS): PreparedInput {

@@ -25,7 +25,12 @@ import type {
   PeerInput,
   PromptInput,
 } from "../../../gen/keelson/runtime/v1/messages_pb.ts";
-import { blocksFromProto, renderFromProto, turnMetadataFromProto } from "./content.ts";
+import {
+  type BinaryContents,
+  blocksFromProto,
+  renderFromProto,
+  turnMetadataFromProto,
+} from "./content.ts";
 import { checkEnum, checkOptionalEnum } from "./enum-codec.ts";
 import {
   durabilities,
@@ -116,9 +121,13 @@ function conventionFromProto(
   }
 }
 
-function promptFromProto(check: FieldCheck, prompt: PromptInput): InputBody {
+function promptFromProto(
+  check: FieldCheck,
+  prompt: PromptInput,
+  binaries: BinaryContents,
+): InputBody {
   const text = checkText(check, prompt.text, "prompt.text");
-  const blocks = blocksFromProto(check, prompt.blocks, "prompt.blocks");
+  const blocks = blocksFromProto(check, prompt.blocks, "prompt.blocks", binaries);
   const turn = turnMetadataFromProto(check, prompt.turnMetadata, "prompt.turn_metadata");
   return {
     ...(blocks === undefined ? {} : { blocks }),
@@ -128,10 +137,10 @@ function promptFromProto(check: FieldCheck, prompt: PromptInput): InputBody {
   };
 }
 
-function peerFromProto(check: FieldCheck, peer: PeerInput): InputBody {
+function peerFromProto(check: FieldCheck, peer: PeerInput, binaries: BinaryContents): InputBody {
   const convention = conventionFromProto(check, peer.convention);
   const body = checkText(check, peer.body, "peer.body");
-  const blocks = blocksFromProto(check, peer.blocks, "peer.blocks");
+  const blocks = blocksFromProto(check, peer.blocks, "peer.blocks", binaries);
   const mode = peer.handlingMode;
   const handlingMode = checkOptionalEnum(check, handlingModes, mode, "peer.handling_mode");
   return {
@@ -143,10 +152,14 @@ function peerFromProto(check: FieldCheck, peer: PeerInput): InputBody {
   };
 }
 
-function flowStepFromProto(check: FieldCheck, step: FlowStepInput): InputBody {
+function flowStepFromProto(
+  check: FieldCheck,
+  step: FlowStepInput,
+  binaries: BinaryContents,
+): InputBody {
   const stepId = checkId(check, step.stepId, "flow_step.step_id");
   const instructions = checkText(check, step.instructions, "flow_step.instructions");
-  const blocks = blocksFromProto(check, step.blocks, "flow_step.blocks");
+  const blocks = blocksFromProto(check, step.blocks, "flow_step.blocks", binaries);
   const turn = turnMetadataFromProto(check, step.turnMetadata, "flow_step.turn_metadata");
   return {
     ...(blocks === undefined ? {} : { blocks }),
@@ -157,10 +170,14 @@ function flowStepFromProto(check: FieldCheck, step: FlowStepInput): InputBody {
   };
 }
 
-function externalEventFromProto(check: FieldCheck, event: ExternalEventInput): InputBody {
+function externalEventFromProto(
+  check: FieldCheck,
+  event: ExternalEventInput,
+  binaries: BinaryContents,
+): InputBody {
   const eventType = checkId(check, event.eventType, "external_event.event_type");
   const payload = jsonFromProto(check, event.payload, "external_event.payload");
-  const blocks = blocksFromProto(check, event.blocks, "external_event.blocks");
+  const blocks = blocksFromProto(check, event.blocks, "external_event.blocks", binaries);
   const modeField = "external_event.handling_mode";
   const mode = checkOptionalEnum(check, handlingModes, event.handlingMode, modeField);
   const renderField = "external_event.render_metadata";
@@ -229,16 +246,20 @@ function operationFromProto(check: FieldCheck, operation: OperationInput): Input
   return { type: "operation", operationId, news: newsFromProto(check, operation.event) };
 }
 
-function bodyFromProto(check: FieldCheck, kind: Input["kind"]): InputBody {
+function bodyFromProto(
+  check: FieldCheck,
+  kind: Input["kind"],
+  binaries: BinaryContents,
+): InputBody {
   switch (kind.case) {
     case "prompt":
-      return promptFromProto(check, kind.value);
+      return promptFromProto(check, kind.value, binaries);
     case "peer":
-      return peerFromProto(check, kind.value);
+      return peerFromProto(check, kind.value, binaries);
     case "flowStep":
-      return flowStepFromProto(check, kind.value);
+      return flowStepFromProto(check, kind.value, binaries);
     case "externalEvent":
-      return externalEventFromProto(check, kind.value);
+      return externalEventFromProto(check, kind.value, binaries);
     case "continuation":
       return continuationFromProto(check, kind.value);
     case "operation":
@@ -260,6 +281,8 @@ export interface InputDefaults {
   /** Makes an id for an input that came without one. */
   readonly freshInputId: () => string;
   readonly payloadBytesMax: number;
+  /** Binary content that is larger goes into a blob. */
+  readonly inlineBytesMax: number;
   /** W3C trace parent of the call. */
   readonly traceParent?: string;
 }
@@ -272,6 +295,8 @@ export interface PreparedInput {
   /** Bytes of the canonical input. */
   readonly payloadBytes: number;
   readonly inputIdIsFresh: boolean;
+  /** Blobs that it refers to, with the content where it is still to be stored. */
+  readonly blobs: BinaryContents["uses"];
 }
 
 function createdAtOf(check: FieldCheck, input: Input, now: TimeMs): TimeMs {
@@ -347,9 +372,13 @@ export function inputFromProto(
   const causationId = checkOptionalId(check, input.causationId, "causation_id");
   const labels = checkLabels(check, input.labels, "labels");
   const durability = checkOptionalEnum(check, durabilities, input.durability, "durability");
+  const binaries: BinaryContents = {
+    inlineBytesMax: defaults.inlineBytesMax,
+    uses: new Map(),
+  };
   // Here and below members stand in the order of their names: so their text is made fastest.
   const content = {
-    body: bodyFromProto(check, input.kind),
+    body: bodyFromProto(check, input.kind, binaries),
     ...(causationId === undefined ? {} : { causationId }),
     ...(correlationId === undefined ? {} : { correlationId }),
     durability: durability ?? ("durable" as const),
@@ -375,5 +404,6 @@ export function inputFromProto(
     bodyHash: createHash("sha256").update(text).digest("hex"),
     payloadBytes,
     inputIdIsFresh: inputId === undefined,
+    blobs: binaries.uses,
   };
 }

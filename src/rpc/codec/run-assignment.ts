@@ -21,6 +21,7 @@ import {
   type RunPrimitive,
   RunPrimitiveSchema,
 } from "../../../gen/keelson/executor/v1/messages_pb.ts";
+import { sessionSnapshotToProto } from "./blob.ts";
 import { blockToProto, turnMetadataToProto } from "./content.ts";
 import { runBoundaries } from "./enums.ts";
 import { timestampToProto } from "./time.ts";
@@ -62,7 +63,7 @@ function runPrimitiveToProto(primitive: CoreRunPrimitive): RunPrimitive {
 
 /** A run with everything its executor needs. */
 export function runAssignmentToProto(assignment: Assignment): RunAssignment {
-  const { inputs } = assignment;
+  const { inputs, sessionSnapshot } = assignment;
   const traced = inputs.find((input) => input.traceParent !== undefined);
   return create(RunAssignmentSchema, {
     runtimeId: assignment.runtimeId,
@@ -75,6 +76,9 @@ export function runAssignmentToProto(assignment: Assignment): RunAssignment {
     nextReceiptSequence: BigInt(assignment.nextReceiptSequence),
     startedAt: timestampToProto(assignment.startedAt),
     interruptRequested: assignment.interruptRequested,
+    ...(sessionSnapshot === null
+      ? {}
+      : { sessionSnapshot: sessionSnapshotToProto(sessionSnapshot) }),
     stagedInputIds: [...assignment.stagedInputIds],
   });
 }

@@ -10,6 +10,7 @@ import type {
   RuntimePhase,
   RuntimeState,
   RuntimeStateName,
+  SessionSnapshot,
 } from "../../core/runtime/state.ts";
 import { stateNameOf } from "../../core/runtime/table.ts";
 import type { Revision, TimeMs } from "../../core/shared/ids.ts";
@@ -27,6 +28,7 @@ import {
   RuntimeExecutorSchema,
   RuntimeSchema,
 } from "../../../gen/keelson/runtime/v1/messages_pb.ts";
+import { sessionSnapshotToProto } from "./blob.ts";
 import { runtimeStates } from "./enums.ts";
 import { peerIngressToProto } from "./peer-ingress.ts";
 import { durationToProto, timestampToProto } from "./time.ts";
@@ -50,6 +52,7 @@ interface RuntimeFacts {
   /** Absent in rows that an older server wrote. */
   readonly peerEndpoint?: PeerEndpoint | null;
   readonly drain?: Drain;
+  readonly sessionSnapshot?: SessionSnapshot | null;
   readonly executor: {
     readonly executorId: string;
     readonly incarnationId: string;
@@ -150,6 +153,9 @@ function toProto(
     createdAt: timestampToProto(facts.createdAt),
     updatedAt: timestampToProto(facts.updatedAt),
     silentIntents: [...(facts.silentIntents ?? [])],
+    ...(facts.sessionSnapshot
+      ? { sessionSnapshot: sessionSnapshotToProto(facts.sessionSnapshot) }
+      : {}),
     peerIngress: peerIngressToProto({
       endpoint: facts.peerEndpoint ?? null,
       keepAlive: facts.config.keepAlive,
@@ -173,6 +179,7 @@ function factsOfState(state: RuntimeState): RuntimeFacts {
     config: state.config,
     peerEndpoint: state.peerEndpoint,
     drain: state.drain,
+    sessionSnapshot: state.sessionSnapshot,
     registered: state.registration === "registered",
     queueDepth: state.queueLane.size,
     steerDepth: state.steerLane.size,

@@ -17,6 +17,7 @@ const CONTRACT = "v9";
 const CAPABILITIES = [
   "admin.list_commits",
   "admin.rebuild_views",
+  "blob.put_blob",
   "executor.attach",
   "executor.poll_run",
   "runtime.at_revision",
@@ -60,6 +61,9 @@ export function serverInfoToProto(
     },
     limits: {
       inputPayloadBytesMax: limits.inputPayloadBytesMax,
+      blobBytesMax: BigInt(limits.blobBytesMax),
+      inlineContentBytesMax: limits.inlineContentBytesMax,
+      blobGrace: durationToProto(limits.blobGraceMs),
       jsonDepthMax: JSON_DEPTH_MAX,
       batchInputsMax: limits.batchInputsMax,
       batchBytesMax: limits.batchBytesMax,

@@ -3,9 +3,11 @@ import { create } from "@bufbuild/protobuf";
 import type { StartedRun } from "../../core/runtime/commands.ts";
 import type { Input } from "../../core/runtime/input.ts";
 import { type AppendContent, runPrimitiveOf } from "../../core/runtime/primitive.ts";
+import type { SessionSnapshot } from "../../core/runtime/state.ts";
 import type { EpochId, RuntimeId, TimeMs } from "../../core/shared/ids.ts";
 import type { ContentBlock } from "../../../gen/keelson/runtime/v1/messages_pb.ts";
 import { type TakenRun, TakenRunSchema } from "../../../gen/keelson/runtime/v1/service_pb.ts";
+import { sessionSnapshotToProto } from "./blob.ts";
 import { blockToProto, turnMetadataToProto } from "./content.ts";
 import { runBoundaries } from "./enums.ts";
 import { timestampToProto } from "./time.ts";
@@ -17,6 +19,7 @@ export interface RunOfOne {
   readonly run: StartedRun;
   readonly startedAt: TimeMs;
   readonly input: Input;
+  readonly sessionSnapshot: SessionSnapshot | null;
 }
 
 function blocksOf(content: AppendContent): readonly ContentBlock[] {
@@ -26,7 +29,7 @@ function blocksOf(content: AppendContent): readonly ContentBlock[] {
 
 /** The run with everything that its executor needs. */
 export function takenRunToProto(taken: RunOfOne): TakenRun {
-  const { run, input } = taken;
+  const { run, input, sessionSnapshot } = taken;
   const { boundary, appends, turnMetadata } = runPrimitiveOf([input]);
   return create(TakenRunSchema, {
     runtimeId: taken.runtimeId,
@@ -40,5 +43,8 @@ export function takenRunToProto(taken: RunOfOne): TakenRun {
     traceParent: input.traceParent ?? "",
     epochId: taken.epochId,
     startedAt: timestampToProto(taken.startedAt),
+    ...(sessionSnapshot === null
+      ? {}
+      : { sessionSnapshot: sessionSnapshotToProto(sessionSnapshot) }),
   });
 }

@@ -5,6 +5,7 @@
  * Nothing here is durable beyond the process, and it says so in its facts.
  */
 import type { Clock, Storage } from "../../engine/ports.ts";
+import { makeBlobTable, makeMemoryBlobs } from "./blobs.ts";
 import { makeCheckpointTable, makeMemoryCheckpoints } from "./checkpoints.ts";
 import { makeMemoryGate, type MemoryScheduler } from "./gate.ts";
 import { makeJournalTable, makeMemoryJournal } from "./journal.ts";
@@ -51,6 +52,7 @@ export function makeMemoryDatabase(options: MemoryDatabaseOptions): MemoryDataba
   const leases = makeLeaseTable(log, clock);
   const replicas = makeReplicaTable(log, clock);
   const signals = makeSignalHub();
+  const blobs = makeBlobTable(log, clock);
   let operations = 0;
   let connections = 0;
   const setup = {
@@ -73,6 +75,7 @@ export function makeMemoryDatabase(options: MemoryDatabaseOptions): MemoryDataba
       leases: makeMemoryLeases(leases, gate),
       replicas: makeMemoryReplicas(replicas, gate),
       signals: makeMemorySignals(signals, gate),
+      blobs: makeMemoryBlobs(blobs, gate),
       facts: { topology: "memory", version: "1", durabilityTier: "ephemeral" },
       databaseTime: () => gate.run("storage", "databaseTime", false, clock.nowMs),
       close: async () => {

@@ -6,6 +6,8 @@ export interface IndexDefinition {
   readonly key: Readonly<Record<string, 1 | -1>>;
   /** Only documents that match are in the index. */
   readonly partialFilter?: Readonly<Record<string, unknown>>;
+  /** No two documents of the index have the same key. */
+  readonly isUnique?: true;
   /** Documents go this long after the time in the index. */
   readonly expireAfterSeconds?: number;
   /** The query that the index is there for. */

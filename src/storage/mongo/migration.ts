@@ -75,11 +75,12 @@ async function createCollection(
 }
 
 function indexToDocument(index: IndexDefinition): Readonly<Record<string, unknown>> {
-  const { name, key, partialFilter, expireAfterSeconds } = index;
+  const { name, key, partialFilter, isUnique, expireAfterSeconds } = index;
   return {
     name,
     key,
     ...(partialFilter === undefined ? {} : { partialFilterExpression: partialFilter }),
+    ...(isUnique === undefined ? {} : { unique: true }),
     ...(expireAfterSeconds === undefined ? {} : { expireAfterSeconds }),
   };
 }

@@ -3,6 +3,7 @@
  * one. Nothing here needs sessions, transactions or change streams.
  */
 import { type Storage, StorageError } from "../../engine/ports.ts";
+import { blobChunkCollection, blobCollection, makeMongoBlobs } from "./blobs.ts";
 import {
   checkpointChunkCollection,
   checkpointCollection,
@@ -50,6 +51,8 @@ const fixedCollections: readonly CollectionDefinition[] = [
   leaseCollection,
   replicaCollection,
   signalCollection,
+  blobCollection,
+  blobChunkCollection,
 ];
 
 /** Every collection of a storage with these record classes. */
@@ -109,6 +112,7 @@ export async function openMongoStorage(options: MongoStorageOptions): Promise<St
     leases: makeMongoLeases(connection),
     replicas: makeMongoReplicas(connection),
     signals: makeMongoSignals(connection),
+    blobs: makeMongoBlobs(connection),
     facts: { topology, version, durabilityTier: "durable" },
     databaseTime: () => readDatabaseTime(connection),
     close,

@@ -10,6 +10,7 @@ import {
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { AdminService } from "../../../gen/keelson/admin/v1/service_pb.ts";
+import { BlobService } from "../../../gen/keelson/blob/v1/service_pb.ts";
 import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts";
 import { OperationService } from "../../../gen/keelson/operation/v1/service_pb.ts";
 import { ProcessRegistryService } from "../../../gen/keelson/process/v1/service_pb.ts";
@@ -41,6 +42,7 @@ export interface CaseClients {
   readonly executors: Client<typeof ExecutorService>;
   readonly operations: Client<typeof OperationService>;
   readonly processes: Client<typeof ProcessRegistryService>;
+  readonly blobs: Client<typeof BlobService>;
   readonly admin: Client<typeof AdminService>;
 }
 
@@ -74,6 +76,7 @@ export function clientsOf(
     executors: createClient(ExecutorService, transport),
     operations: createClient(OperationService, transport),
     processes: createClient(ProcessRegistryService, transport),
+    blobs: createClient(BlobService, transport),
     admin: createClient(AdminService, transport),
   };
 }

@@ -74,6 +74,9 @@ function observerOf(failures: { task: string; error: unknown }[]): EngineObserve
 
 const LIMITS = {
   inputPayloadBytesMax: MIB,
+  inlineContentBytesMax: 64 * 1024,
+  blobBytesMax: 64 * MIB,
+  blobGraceMs: 10_000,
   batchInputsMax: 1000,
   batchBytesMax: 4 * MIB,
   queueLimitMax: 100_000,
@@ -91,13 +94,14 @@ function servicesOf(
   { views }: Pick<Storage, "views">,
   clock: ManualClock,
 ) {
-  const { engine, runtimes: streams, payloads, dispatcher } = controlPlane;
+  const { engine, runtimes: streams, payloads, dispatcher, blobs } = controlPlane;
   const drainSignal = new AbortController().signal;
   const observer = { rpcFinished: () => undefined, itemFailed: () => undefined };
   const executor = makeExecutorService({
     dispatcher,
     streams,
     payloads,
+    blobs,
     clock,
     nowMs: engine.time.nowMs,
     leaseTtlMs: RUNTIME_DEFAULTS.leaseTtlMs,
@@ -107,6 +111,7 @@ function servicesOf(
   });
   const runtime = makeRuntimeService({
     streams,
+    blobs,
     views,
     flushViews: engine.views.flush,
     membership: engine.membership,
@@ -161,6 +166,8 @@ export function makeWorld(): World {
       version: "0.0.0",
       cacheBytesMax: 256 * MIB,
       answerTimeoutMs: 5000,
+      blobBytesMax: 64 * MIB,
+      blobGraceMs: 10_000,
       onAssigned: () => undefined,
     });
     await pass(clock, controlPlane.join());

@@ -1,8 +1,9 @@
 /** Inputs and runs as the cases of the suite use them. */
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { randomUUID } from "node:crypto";
 import type { RunAssignment } from "../../../gen/keelson/executor/v1/messages_pb.ts";
 import {
+  type ContentBlockSchema,
   type Input,
   InputSchema,
   RunApplyBoundary,
@@ -21,8 +22,12 @@ type HeaderField =
 export type HeaderInit = Partial<Pick<Input, HeaderField>>;
 
 /** A prompt. */
-export function prompt(text: string, header: HeaderInit = {}): Input {
-  return create(InputSchema, { ...header, kind: { case: "prompt", value: { text } } });
+export function prompt(
+  text: string,
+  header: HeaderInit = {},
+  blocks: MessageInitShape<typeof ContentBlockSchema>[] = [],
+): Input {
+  return create(InputSchema, { ...header, kind: { case: "prompt", value: { text, blocks } } });
 }
 
 /** News of an operation: consumed on accept. */
