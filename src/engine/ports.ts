@@ -3,7 +3,7 @@
  * registers beside it, signals between replicas, a clock and a source of randomness. Two adapters
  * implement the storage (MongoDB, memory); one conformance suite judges both.
  */
-import type { DrainSummary } from "../core/shared/aggregate.ts";
+import type { StreamSummary } from "../core/shared/aggregate.ts";
 import type { Revision, StreamName, TimeMs } from "../core/shared/ids.ts";
 
 /** One commit as it is stored; insert-only. */
@@ -145,7 +145,7 @@ export interface CheckpointStore {
 }
 
 /** One row per stream: what lists, the dispatcher and the timers go by. Droppable. */
-export interface StreamRow {
+export interface StreamRow extends Omit<StreamSummary, "facts"> {
   readonly stream: StreamName;
   readonly kind: string;
   readonly namespace: string;
@@ -153,14 +153,6 @@ export interface StreamRow {
   readonly id: string;
   readonly revision: Revision;
   readonly at: TimeMs;
-  readonly state: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly pool?: string;
-  readonly runnableSince?: TimeMs;
-  readonly dueAt?: TimeMs;
-  readonly holder?: string;
-  readonly drain?: DrainSummary;
-  readonly gone: boolean;
   /** JSON text of the summary's facts. */
   readonly factsText: string;
 }

@@ -18,6 +18,7 @@ import {
   finish,
   REASON_BYTES_MAX,
 } from "./codec/field-check.ts";
+import { callerEnvelope, checkRequestMark } from "./command-envelope.ts";
 import { requestHash } from "./codec/request-hash.ts";
 
 /** Bytes of an action without what it names, near enough. */
@@ -62,20 +63,15 @@ export function actionEnvelopeOf<Desc extends DescMessage>(
   namedBytes = 0,
 ): CommandEnvelope<RuntimeCommand> {
   const { expectedRevision: expected } = request;
-  const checkedId = checkOptionalId(check, request.requestId, "request_id");
-  const requestId = request.validateOnly ? undefined : checkedId;
+  const hashOf = (): string => requestHash(schema, request);
+  const checked = checkRequestMark(check, request.requestId, hashOf);
+  const mark = request.validateOnly ? undefined : checked;
   const revision: Revision | undefined =
     expected === undefined ? undefined : checkCount(check, expected, "expected_revision");
   finish(check);
-  return {
-    command,
-    name: command.type,
-    ...(caller.actor === undefined ? {} : { actor: caller.actor }),
-    ...(requestId === undefined ? {} : { requestId, bodyHash: requestHash(schema, request) }),
-    ...(revision === undefined ? {} : { expectedRevision: revision }),
-    bytes: ACTION_BYTES + namedBytes,
-    retrySafe: requestId !== undefined,
-  };
+  const terms = { bytes: ACTION_BYTES + namedBytes, retrySafe: mark !== undefined };
+  const envelope = callerEnvelope(caller, command, mark, terms);
+  return revision === undefined ? envelope : { ...envelope, expectedRevision: revision };
 }
 
 /** What an action did, or would do. */

@@ -60,6 +60,7 @@ import {
 } from "./codec/operation-from-proto.ts";
 import { operationToProto, registryToProto } from "./codec/operation.ts";
 import { PAGE_SIZE_MAX } from "./codec/page-token.ts";
+import { callerEnvelope, checkRequestMark } from "./command-envelope.ts";
 import { requestHash } from "./codec/request-hash.ts";
 import type { OperationServiceOptions } from "./operation-options.ts";
 import { checkRuntime } from "./runtime-calls.ts";
@@ -137,7 +138,8 @@ export function makeOperationChanges(options: OperationServiceOptions): ChangeSe
     const caller = callerOf(context);
     const { stream } = checkRuntime(check, caller.namespace, request.runtimeId);
     const command = commandOf(check);
-    const requestId = checkOptionalId(check, request.requestId, "request_id");
+    const hashOf = (): string => requestHash(schema, request);
+    const mark = checkRequestMark(check, request.requestId, hashOf);
     finish(check);
     // `finish` has thrown when there is none.
     if (command === undefined) throw new TypeError("A call without a command");
@@ -146,14 +148,9 @@ export function makeOperationChanges(options: OperationServiceOptions): ChangeSe
         ? checkedBytes(command.result, limits.runResultBytesMax)
         : 0;
     const sized = command.type === "complete_operation" ? { ...command, resultBytes } : command;
-    const done = await streams.submit(stream, {
-      command: sized,
-      name: command.type,
-      ...(caller.actor === undefined ? {} : { actor: caller.actor }),
-      ...(requestId === undefined ? {} : { requestId, bodyHash: requestHash(schema, request) }),
-      bytes: COMMAND_BYTES + resultBytes,
-      retrySafe: isRetrySafe(command, requestId),
-    });
+    const bytes = COMMAND_BYTES + resultBytes;
+    const terms = { bytes, retrySafe: isRetrySafe(command, mark?.requestId) };
+    const done = await streams.submit(stream, callerEnvelope(caller, sized, mark, terms));
     return { stream, done };
   }
 

@@ -5,7 +5,6 @@ import type { RuntimeCommand } from "../core/runtime/commands.ts";
 import { runIdOf } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import { canonicalText } from "../engine/commit-codec.ts";
-import type { CommandEnvelope } from "../engine/stream-entry.ts";
 import {
   EnsureRuntimeRequestSchema,
   EnsureRuntimeResponseSchema,
@@ -18,7 +17,7 @@ import {
   SetSilentIntentsRequestSchema,
   SetSilentIntentsResponseSchema,
 } from "../../gen/keelson/runtime/v1/service_pb.ts";
-import { type Caller, callerOf } from "./caller.ts";
+import { callerOf } from "./caller.ts";
 import {
   checkBoundedText,
   checkId,
@@ -33,6 +32,7 @@ import { jsonFromProto } from "./codec/json-value.ts";
 import { requestHash } from "./codec/request-hash.ts";
 import { configFromProto } from "./codec/runtime-config.ts";
 import { runtimeToProto } from "./codec/runtime.ts";
+import { callerEnvelope, checkRequestMark } from "./command-envelope.ts";
 import { checkRuntime } from "./runtime-calls.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
 
@@ -43,37 +43,10 @@ type ChangeService = Pick<
 
 /** Bytes of a command without a payload, near enough. */
 const COMMAND_BYTES = 500;
+/** Each of them does its work once, also when it is said again; but see PublishEvent. */
+const TERMS = { bytes: COMMAND_BYTES, retrySafe: true };
 /** Most silent intents of a runtime. */
 const INTENTS_MAX = 64;
-
-/** First parts of the codes that the server itself uses. */
-const RESERVED_FAMILIES: ReadonlySet<string> = new Set([
-  "input",
-  "run",
-  "runtime",
-  "topology",
-  "executor",
-  "drain",
-  "operation",
-]);
-
-function envelopeOf(
-  caller: Caller,
-  command: RuntimeCommand,
-  requestId: string | undefined,
-  hashOf: () => string,
-  bytes = COMMAND_BYTES,
-): CommandEnvelope<RuntimeCommand> {
-  return {
-    command,
-    name: command.type,
-    ...(caller.actor === undefined ? {} : { actor: caller.actor }),
-    ...(requestId === undefined ? {} : { requestId, bodyHash: hashOf() }),
-    bytes,
-    // Ensuring and interrupting again do their work once; an event would be published twice.
-    retrySafe: requestId !== undefined || command.type !== "publish_event",
-  };
-}
 
 /** A set of silent intents. */
 function checkIntents(check: FieldCheck, intents: readonly string[]): readonly string[] {
@@ -88,15 +61,6 @@ function textBytes(texts: readonly string[]): number {
   return texts.reduce((bytes, text) => bytes + Buffer.byteLength(text), 0);
 }
 
-/** The code of a client's event. Throws EVENT_CODE_RESERVED. */
-function checkEventCode(check: FieldCheck, eventCode: string): string {
-  checkId(check, eventCode, "event_code");
-  const family = eventCode.split(".", 1)[0] ?? "";
-  if (!RESERVED_FAMILIES.has(family)) return eventCode;
-  const message = `The codes of the family ${family} are the server's own; choose another one`;
-  throw new RefusedError(refusalOf("EVENT_CODE_RESERVED", message, { eventCode }));
-}
-
 /** Makes the part of the service that changes a runtime. */
 export function makeRuntimeChanges(options: RuntimeServiceOptions): ChangeService {
   const { streams, limits, entropy, nowMs } = options;
@@ -105,7 +69,7 @@ export function makeRuntimeChanges(options: RuntimeServiceOptions): ChangeServic
     check: FieldCheck,
     request: PublishEventRequest,
   ): { readonly command: RuntimeCommand; readonly bytes: number } {
-    const eventCode = checkEventCode(check, request.eventCode);
+    const eventCode = checkId(check, request.eventCode, "event_code");
     const payload = jsonFromProto(check, request.payload, "payload");
     const causationId = checkOptionalId(check, request.causationId, "causation_id");
     const correlationId = checkOptionalId(check, request.correlationId, "correlation_id");
@@ -134,7 +98,9 @@ export function makeRuntimeChanges(options: RuntimeServiceOptions): ChangeServic
       const caller = callerOf(context);
       const { runtimeId, stream } = checkRuntime(check, caller.namespace, request.runtimeId);
       const config = configFromProto(check, request.config, request.clearLabels, limits);
-      const requestId = checkOptionalId(check, request.requestId, "request_id");
+      const mark = checkRequestMark(check, request.requestId, () =>
+        requestHash(EnsureRuntimeRequestSchema, request),
+      );
       finish(check);
       const command: RuntimeCommand = {
         type: "ensure_runtime",
@@ -142,11 +108,7 @@ export function makeRuntimeChanges(options: RuntimeServiceOptions): ChangeServic
         config,
         defaults: limits.runtimeDefaults,
       };
-      const hashOf = (): string => requestHash(EnsureRuntimeRequestSchema, request);
-      const committed = await streams.submit(
-        stream,
-        envelopeOf(caller, command, requestId, hashOf),
-      );
+      const committed = await streams.submit(stream, callerEnvelope(caller, command, mark, TERMS));
       const { reply, state, revision } = committed;
       if (reply.type !== "ensured") throw new TypeError(`Answered with ${reply.type}`);
       return create(EnsureRuntimeResponseSchema, {
@@ -161,13 +123,17 @@ export function makeRuntimeChanges(options: RuntimeServiceOptions): ChangeServic
       const caller = callerOf(context);
       const { stream } = checkRuntime(check, caller.namespace, request.runtimeId);
       const intents = checkIntents(check, request.intents);
-      const requestId = checkOptionalId(check, request.requestId, "request_id");
+      const mark = checkRequestMark(check, request.requestId, () =>
+        requestHash(SetSilentIntentsRequestSchema, request),
+      );
       finish(check);
       const command: RuntimeCommand = { type: "set_silent_intents", intents };
-      const hashOf = (): string => requestHash(SetSilentIntentsRequestSchema, request);
       const committed = await streams.submit(
         stream,
-        envelopeOf(caller, command, requestId, hashOf, COMMAND_BYTES + textBytes(intents)),
+        callerEnvelope(caller, command, mark, {
+          ...TERMS,
+          bytes: COMMAND_BYTES + textBytes(intents),
+        }),
       );
       const { state, revision } = committed;
       return create(SetSilentIntentsResponseSchema, {
@@ -182,18 +148,16 @@ export function makeRuntimeChanges(options: RuntimeServiceOptions): ChangeServic
       const { stream } = checkRuntime(check, caller.namespace, request.runtimeId);
       const runId = checkOptionalId(check, request.runId, "run_id");
       const reason = checkBoundedText(check, request.reason, "reason", REASON_BYTES_MAX);
-      const requestId = checkOptionalId(check, request.requestId, "request_id");
+      const mark = checkRequestMark(check, request.requestId, () =>
+        requestHash(InterruptRunRequestSchema, request),
+      );
       finish(check);
       const command: RuntimeCommand = {
         type: "interrupt_run",
         ...(runId === undefined ? {} : { runId: runIdOf(runId) }),
         ...(reason === undefined ? {} : { reason }),
       };
-      const hashOf = (): string => requestHash(InterruptRunRequestSchema, request);
-      const committed = await streams.submit(
-        stream,
-        envelopeOf(caller, command, requestId, hashOf),
-      );
+      const committed = await streams.submit(stream, callerEnvelope(caller, command, mark, TERMS));
       const { reply, state, revision } = committed;
       if (reply.type !== "interrupted") throw new TypeError(`Answered with ${reply.type}`);
       return create(InterruptRunResponseSchema, {
@@ -207,12 +171,14 @@ export function makeRuntimeChanges(options: RuntimeServiceOptions): ChangeServic
       const check = makeFieldCheck();
       const caller = callerOf(context);
       const { stream } = checkRuntime(check, caller.namespace, request.runtimeId);
-      const requestId = checkOptionalId(check, request.requestId, "request_id");
+      const mark = checkRequestMark(check, request.requestId, () =>
+        requestHash(PublishEventRequestSchema, request),
+      );
       const { command, bytes } = publication(check, request);
-      const hashOf = (): string => requestHash(PublishEventRequestSchema, request);
       const committed = await streams.submit(
         stream,
-        envelopeOf(caller, command, requestId, hashOf, bytes),
+        // Said again without a request id, an event would be published twice.
+        callerEnvelope(caller, command, mark, { bytes, retrySafe: mark !== undefined }),
       );
       const { reply, revision } = committed;
       if (reply.type !== "published") throw new TypeError(`Answered with ${reply.type}`);

@@ -8,7 +8,6 @@ import type { StreamName } from "../core/shared/ids.ts";
 import { RefusedError } from "../core/shared/refusal.ts";
 import type { RuntimeCommit } from "../dispatch/runtime-streams.ts";
 import type { StreamRow } from "../engine/ports.ts";
-import type { CommandEnvelope } from "../engine/stream-entry.ts";
 import type { PeerIngress } from "../../gen/keelson/runtime/v1/messages_pb.ts";
 import {
   AbortAllDrainsRequestSchema,
@@ -27,13 +26,12 @@ import { checkEnum } from "./codec/enum-codec.ts";
 import {
   checkBoundedText,
   checkCount,
-  checkOptionalId,
-  type FieldCheck,
   finish,
   makeFieldCheck,
   REASON_BYTES_MAX,
 } from "./codec/field-check.ts";
 import { drainExitReasons, endpointFromProto, peerIngressToProto } from "./codec/peer-ingress.ts";
+import { callerEnvelope, checkRequestMark, type RequestMark } from "./command-envelope.ts";
 import { requestHash } from "./codec/request-hash.ts";
 import { timestampToProto } from "./codec/time.ts";
 import { checkRuntime, freshHistory, RUNTIME_KIND, runtimeNotRegistered } from "./runtime-calls.ts";
@@ -52,36 +50,8 @@ const COMMAND_BYTES = 500;
 /** Drains that are looked up and aborted at once. */
 const ABORT_ROWS = 500;
 
-/** The idempotency of a call: its id and the hash of its content. */
-interface RequestMark {
-  readonly requestId: string;
-  readonly bodyHash: string;
-}
-
-function checkRequestId(
-  check: FieldCheck,
-  requestId: string,
-  hashOf: () => string,
-): RequestMark | undefined {
-  const checked = checkOptionalId(check, requestId, "request_id");
-  return checked === undefined ? undefined : { requestId: checked, bodyHash: hashOf() };
-}
-
-function envelopeOf(
-  caller: Caller,
-  command: RuntimeCommand,
-  mark: RequestMark | undefined,
-): CommandEnvelope<RuntimeCommand> {
-  return {
-    command,
-    name: command.type,
-    ...(caller.actor === undefined ? {} : { actor: caller.actor }),
-    ...mark,
-    bytes: COMMAND_BYTES,
-    // Said again, each of them finds its work done.
-    retrySafe: true,
-  };
-}
+/** Said again, each of them finds its work done. */
+const TERMS = { bytes: COMMAND_BYTES, retrySafe: true };
 
 function ingressOf(state: RuntimeState): PeerIngress {
   const { peerEndpoint: endpoint, config, drain } = state;
@@ -122,7 +92,7 @@ export function makeRuntimeDrains(options: RuntimeServiceOptions): DrainService 
   ) {
     const because = reason === undefined ? {} : { reason };
     const command: RuntimeCommand = { type: "abort_drain", ...because };
-    return await streams.submit(stream, envelopeOf(caller, command, mark));
+    return await streams.submit(stream, callerEnvelope(caller, command, mark, TERMS));
   }
 
   /** Whether this call ended the drain of a row; a runtime that is gone by now has none. */
@@ -148,13 +118,13 @@ export function makeRuntimeDrains(options: RuntimeServiceOptions): DrainService 
       const caller = callerOf(context);
       const { stream } = checkRuntime(check, caller.namespace, request.runtimeId);
       const endpoint = endpointFromProto(check, request.endpoint);
-      const mark = checkRequestId(check, request.requestId, () =>
+      const mark = checkRequestMark(check, request.requestId, () =>
         requestHash(UpdatePeerIngressRequestSchema, request),
       );
       finish(check);
       const { keepAlive } = request;
       const command: RuntimeCommand = { type: "update_peer_ingress", keepAlive, endpoint };
-      const committed = await streams.submit(stream, envelopeOf(caller, command, mark));
+      const committed = await streams.submit(stream, callerEnvelope(caller, command, mark, TERMS));
       const { reply, state, revision } = committed;
       if (reply.type !== "ingress_updated") throw new TypeError(`Answered with ${reply.type}`);
       return create(UpdatePeerIngressResponseSchema, {
@@ -170,7 +140,7 @@ export function makeRuntimeDrains(options: RuntimeServiceOptions): DrainService 
       const { stream } = checkRuntime(check, caller.namespace, request.runtimeId);
       const reason = checkEnum(check, drainExitReasons, request.reason, "reason");
       const sequence = checkCount(check, request.drainSequence, "drain_sequence");
-      const mark = checkRequestId(check, request.requestId, () =>
+      const mark = checkRequestMark(check, request.requestId, () =>
         requestHash(NotifyDrainExitedRequestSchema, request),
       );
       finish(check);
@@ -180,7 +150,7 @@ export function makeRuntimeDrains(options: RuntimeServiceOptions): DrainService 
         reason: reason ?? "failed",
         sequence,
       };
-      const committed = await streams.submit(stream, envelopeOf(caller, command, mark));
+      const committed = await streams.submit(stream, callerEnvelope(caller, command, mark, TERMS));
       return create(NotifyDrainExitedResponseSchema, {
         exited: isEnded(committed.reply),
         peerIngress: ingressOf(committed.state),
@@ -193,7 +163,7 @@ export function makeRuntimeDrains(options: RuntimeServiceOptions): DrainService 
       const caller = callerOf(context);
       const { stream } = checkRuntime(check, caller.namespace, request.runtimeId);
       const reason = checkBoundedText(check, request.reason, "reason", REASON_BYTES_MAX);
-      const mark = checkRequestId(check, request.requestId, () =>
+      const mark = checkRequestMark(check, request.requestId, () =>
         requestHash(AbortDrainRequestSchema, request),
       );
       finish(check);
@@ -208,7 +178,7 @@ export function makeRuntimeDrains(options: RuntimeServiceOptions): DrainService 
       const check = makeFieldCheck();
       const caller = callerOf(context);
       const reason = checkBoundedText(check, request.reason, "reason", REASON_BYTES_MAX);
-      const mark = checkRequestId(check, request.requestId, () =>
+      const mark = checkRequestMark(check, request.requestId, () =>
         requestHash(AbortAllDrainsRequestSchema, request),
       );
       finish(check);

@@ -32,32 +32,31 @@ import { decideSetSilentIntents } from "./silent-intents.ts";
 import type { RuntimeState } from "./state.ts";
 import { verdictOf } from "./table.ts";
 
-/** Families of event codes that only the runtime itself emits. */
-const RESERVED_CODES = [
-  "input.",
-  "run.",
-  "runtime.",
-  "topology.",
-  "executor.",
-  "operation.",
-  "drain.",
-] as const;
+/** First parts of the codes that only the server itself uses. */
+const RESERVED_FAMILIES: ReadonlySet<string | undefined> = new Set([
+  "input",
+  "run",
+  "runtime",
+  "topology",
+  "executor",
+  "operation",
+  "drain",
+]);
 
 function decidePublish(
   state: RuntimeState,
   command: Extract<RuntimeCommand, { readonly type: "publish_event" }>,
 ): Decision<RuntimeEvent, RuntimeReply> {
+  const { eventId, eventCode, payload, causationId, correlationId } = command;
+  const [family] = eventCode.split(".", 1);
+  // Wrong whatever the state.
+  if (RESERVED_FAMILIES.has(family)) {
+    const message = `The codes of the family ${family} are the server's own; choose another one`;
+    return refused(refusalOf("EVENT_CODE_RESERVED", message, { eventCode }));
+  }
   if (state.registration !== "registered") return refused(notRegistered(state));
   const verdict = verdictOf(state, "publish_event");
   if (verdict === "RUNTIME_DESTROYED") return refused(refusedByTable(state, verdict));
-  const { eventId, eventCode, payload, causationId, correlationId } = command;
-  if (RESERVED_CODES.some((family) => eventCode.startsWith(family))) {
-    return refused(
-      refusalOf("EVENT_CODE_RESERVED", "The event code belongs to the server's own families", {
-        eventCode,
-      }),
-    );
-  }
   const event: RuntimeEvent = {
     type: "event_published",
     eventId,

@@ -13,7 +13,7 @@ import {
 } from "../../engine/ports.ts";
 import { inCommands, inCounts } from "./batches.ts";
 import type { CollectionDefinition } from "./collection.ts";
-import type { MongoConnection } from "./connection.ts";
+import type { FindQuery, MongoConnection } from "./connection.ts";
 import { isDuplicateKey, requireWrites, type WriteReply } from "./errors.ts";
 
 const listIndexName = "kind_1_namespace_1_id_1";
@@ -251,16 +251,8 @@ export function makeMongoViews(connection: MongoConnection): ViewStore {
     for (const some of inCounts(pieces, commandsAtOnce)) await Promise.all(some.map(replaceAll));
   }
 
-  async function list(query: StreamQuery): Promise<readonly StreamRow[]> {
-    const hasLabels = Object.keys(query.labels ?? {}).length > 0;
-    const documents = await connection.find<StreamDocument>({
-      label: "views.list",
-      collection,
-      filter: filterOf(query),
-      sort: { id: 1 },
-      hint: hasLabels ? labelIndexName : listIndexName,
-      limit: query.limit,
-    });
+  async function rowsOf(query: Omit<FindQuery, "collection">): Promise<readonly StreamRow[]> {
+    const documents = await connection.find<StreamDocument>({ collection, ...query });
     return documents.map(rowFromDocument);
   }
 
@@ -280,69 +272,53 @@ export function makeMongoViews(connection: MongoConnection): ViewStore {
   async function get(streams: readonly StreamName[]): Promise<readonly StreamRow[]> {
     const rows: StreamRow[] = [];
     for (const some of inCounts(streams, streamsPerQueryMax)) {
-      const documents = await connection.find<StreamDocument>({
-        label: "views.get",
-        collection,
-        filter: { _id: { $in: some } },
-      });
-      rows.push(...documents.map(rowFromDocument));
+      rows.push(...(await rowsOf({ label: "views.get", filter: { _id: { $in: some } } })));
     }
     return rows;
   }
 
-  async function runnable(
+  function list(query: StreamQuery): Promise<readonly StreamRow[]> {
+    const hasLabels = Object.keys(query.labels ?? {}).length > 0;
+    return rowsOf({
+      label: "views.list",
+      filter: filterOf(query),
+      sort: { id: 1 },
+      hint: hasLabels ? labelIndexName : listIndexName,
+      limit: query.limit,
+    });
+  }
+
+  function runnable(
     kind: string,
     namespace: string,
     pool: string,
     at: number,
     limit: number,
   ): Promise<readonly StreamRow[]> {
-    const documents = await connection.find<StreamDocument>({
+    return rowsOf({
       label: "views.runnable",
-      collection,
       filter: { kind, namespace, pool, runnableSince: { $lte: new Date(at) } },
       sort: { runnableSince: 1 },
       hint: runnableIndexName,
       limit,
     });
-    return documents.map(rowFromDocument);
   }
 
-  async function due(at: number, limit: number): Promise<readonly StreamRow[]> {
-    const documents = await connection.find<StreamDocument>({
-      label: "views.due",
-      collection,
-      filter: { dueAt: { $lte: new Date(at) } },
-      sort: { dueAt: 1 },
-      hint: dueIndexName,
-      limit,
-    });
-    return documents.map(rowFromDocument);
+  function due(at: number, limit: number): Promise<readonly StreamRow[]> {
+    const filter = { dueAt: { $lte: new Date(at) } };
+    return rowsOf({ label: "views.due", filter, sort: { dueAt: 1 }, hint: dueIndexName, limit });
   }
 
-  async function heldBy(holder: string, limit: number): Promise<readonly StreamRow[]> {
-    const documents = await connection.find<StreamDocument>({
-      label: "views.heldBy",
-      collection,
-      filter: { holder },
-      hint: holderIndexName,
-      limit,
-    });
-    return documents.map(rowFromDocument);
+  function heldBy(holder: string, limit: number): Promise<readonly StreamRow[]> {
+    return rowsOf({ label: "views.heldBy", filter: { holder }, hint: holderIndexName, limit });
   }
 
-  async function drains(query: DrainQuery, limit: number): Promise<readonly StreamRow[]> {
+  function drains(query: DrainQuery, limit: number): Promise<readonly StreamRow[]> {
     const { kind, namespace, waitingIn: pool } = query;
     const wanted =
       pool === undefined ? { drain: { $in: DRAIN_STATES } } : { drain: "waiting", pool };
-    const documents = await connection.find<StreamDocument>({
-      label: "views.drains",
-      collection,
-      filter: { kind, namespace, ...wanted },
-      hint: drainIndexName,
-      limit,
-    });
-    return documents.map(rowFromDocument);
+    const filter = { kind, namespace, ...wanted };
+    return rowsOf({ label: "views.drains", filter, hint: drainIndexName, limit });
   }
 
   return { upsert, list, get, lastId, runnable, due, heldBy, drains };
