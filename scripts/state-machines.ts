@@ -1,4 +1,5 @@
 // Draws the machines of the core from their own tables, so that the pictures cannot be wrong.
+import { GRANTS_COMMANDS, HOLD_STEPS, TRANSFER_STEPS } from "../src/core/grants/table.ts";
 import { DESIRED_DRAIN_MODES, DRAIN_STEPS } from "../src/core/runtime/drain-table.ts";
 import { PROCESS_LEASE_STEPS } from "../src/core/process/lease-table.ts";
 import { PROCESS_ACTIONS, type ProcessCell } from "../src/core/process/table.ts";
@@ -132,6 +133,37 @@ ${stepDiagram("free", PROCESS_LEASE_STEPS)}
 `;
 }
 
+function grantsTable(): string {
+  const rows = Object.entries(GRANTS_COMMANDS).map(([command, { open, deleted }]) => {
+    return `| ${command} | \`${open}\` | \`${deleted}\` |`;
+  });
+  return ["| command | open | deleted |", "|---|---|---|", ...rows].join("\n");
+}
+
+function grantsSections(): string {
+  return `## Grants
+
+What commands to the grants of a session meet while it is there and once it was deleted.
+\`allow\`: done. \`no_op\`: answered, nothing changes. In capitals: the reason of a refusal.
+
+${grantsTable()}
+
+## Hold
+
+A session's hold on a process, taken with its first grant of the process in any scope and let go
+with the last one. The process is told of both; a hold that is wanted again gets a new mark.
+
+${stepDiagram("none", HOLD_STEPS)}
+
+## Transfer
+
+Grants on their way to another session, as the session that gives them sees it: \`left\` once the
+other one has them, \`returned\` when that one was deleted before.
+
+${stepDiagram("none", TRANSFER_STEPS)}
+`;
+}
+
 /** The text of docs/generated/state-machines.md. */
 export function stateMachines(): string {
   return `# State machines
@@ -185,5 +217,6 @@ ${desiredDrainTable()}
 
 ${inputDiagram()}
 
-${processSections()}`;
+${processSections()}
+${grantsSections()}`;
 }

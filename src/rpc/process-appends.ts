@@ -46,7 +46,7 @@ import {
   checkTerms,
   type CommandTerms,
   type NamedProcess,
-  processEnvelope,
+  commandEnvelope,
 } from "./process-calls.ts";
 import type { ProcessServiceOptions } from "./process-options.ts";
 import { readOneLogged, readProcess, settlementOf } from "./stored-processes.ts";
@@ -113,7 +113,7 @@ export function makeProcessAppends(options: ProcessServiceOptions): AppendServic
     command: ProcessCommand,
     terms: CommandTerms,
   ): Promise<Appended> {
-    const committed = await streams.submit(stream, processEnvelope(caller, command, terms));
+    const committed = await streams.submit(stream, commandEnvelope(caller, command, terms));
     const { reply, state, revision, at, events } = committed;
     if (reply.type !== "appended") throw new TypeError(`Answered with ${reply.type}`);
     const { place, replayed } = reply;
@@ -209,7 +209,7 @@ export function makeProcessAppends(options: ProcessServiceOptions): AppendServic
       const terms = checkTerms(check, request.requestId, hashOf);
       finish(check);
       const command = { type: "ack_wake", processId, sequence } as const;
-      const { revision } = await streams.submit(stream, processEnvelope(caller, command, terms));
+      const { revision } = await streams.submit(stream, commandEnvelope(caller, command, terms));
       return create(AckWakeResponseSchema, { revision: BigInt(revision) });
     },
   };

@@ -1,5 +1,4 @@
 /** What most calls about a process begin with: which process, how it stands, and its commands. */
-import type { ProcessCommand } from "../core/process/commands.ts";
 import { refusedByTable } from "../core/process/refusals.ts";
 import { type ProcessId, processIdOf, type StreamName } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
@@ -72,11 +71,11 @@ export function checkTerms(
 }
 
 /** A command with who asked. */
-export function processEnvelope(
+export function commandEnvelope<Command extends { readonly type: string }>(
   caller: Caller,
-  command: ProcessCommand,
+  command: Command,
   terms: CommandTerms,
-): CommandEnvelope<ProcessCommand> {
+): CommandEnvelope<Command> {
   const { requestId, hashOf, payloadBytes = 0, isRepeatable } = terms;
   return {
     command,

@@ -46,7 +46,7 @@ import {
   checkProcess,
   checkTerms,
   type CommandTerms,
-  processEnvelope,
+  commandEnvelope,
 } from "./process-calls.ts";
 import type { ProcessServiceOptions } from "./process-options.ts";
 import { readProcess } from "./stored-processes.ts";
@@ -119,7 +119,7 @@ export function makeProcessChanges(options: ProcessServiceOptions): ChangeServic
     command: ProcessCommand,
     terms: CommandTerms,
   ): Promise<{ readonly process: Process; readonly revision: bigint; readonly changed: boolean }> {
-    const committed = await streams.submit(stream, processEnvelope(caller, command, terms));
+    const committed = await streams.submit(stream, commandEnvelope(caller, command, terms));
     const { state, revision, events } = committed;
     const process = await shown(stream, state, revision);
     return { process, revision: BigInt(revision), changed: events.length > 0 };

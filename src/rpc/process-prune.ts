@@ -23,7 +23,7 @@ import { cursorTimeOf } from "./codec/process-cursor.ts";
 import { terminalStates } from "./codec/process-enums.ts";
 import { factsFromRow } from "./codec/process.ts";
 import { timestampFromProto } from "./codec/time.ts";
-import { PROCESS_KIND, processEnvelope } from "./process-calls.ts";
+import { PROCESS_KIND, commandEnvelope } from "./process-calls.ts";
 import type { ProcessServiceOptions } from "./process-options.ts";
 
 type PruneService = Pick<ServiceImpl<typeof ProcessRegistryService>, "pruneProcesses">;
@@ -66,7 +66,7 @@ export function makeProcessPrune(options: ProcessServiceOptions): PruneService {
     const processId = processIdOf(row.id);
     const command = { type: "prune_process", processId, before } as const;
     const terms = { requestId: undefined, hashOf: () => "", isRepeatable: true };
-    const envelope = processEnvelope(caller, command, terms);
+    const envelope = commandEnvelope(caller, command, terms);
     const { reply } = await streams.submit(row.stream, envelope);
     const isPruned = reply.type === "pruned" && reply.pruned;
     return isPruned ? [{ processId, eventCount: reply.eventCount }] : [];

@@ -1,6 +1,8 @@
 /** The process registry, composed of its themes. */
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { ProcessRegistryService } from "../../gen/keelson/process/v1/service_pb.ts";
+import { makeGrantChanges } from "./grant-changes.ts";
+import { makeGrantReads } from "./grant-reads.ts";
 import { makeProcessAppends } from "./process-appends.ts";
 import { makeProcessChanges } from "./process-changes.ts";
 import { makeProcessEventReads } from "./process-event-reads.ts";
@@ -22,5 +24,7 @@ export function makeProcessService(
     ...makeProcessWatch(options),
     ...makeProcessFeed(options),
     ...makeProcessPrune(options),
+    ...makeGrantChanges(options),
+    ...makeGrantReads(options),
   };
 }

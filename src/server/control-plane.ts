@@ -1,7 +1,9 @@
 /**
  * Composes the inside of a server over an open storage: the engine, the streams of every aggregate,
- * the dispatcher and the timers. Knows nothing of ports, protocols and configuration files.
+ * the dispatcher, the flows between streams and the timers. Knows nothing of ports, protocols and
+ * configuration files.
  */
+import { grantsAggregate } from "../core/grants/aggregate.ts";
 import { processAggregate } from "../core/process/aggregate.ts";
 import { runtimeAggregate } from "../core/runtime/aggregate.ts";
 import { BATCH_BYTES_MAX, BATCH_INPUTS_MAX } from "../core/runtime/batch.ts";
@@ -15,6 +17,8 @@ import { type Blobs, makeBlobs } from "../engine/blobs.ts";
 import { type Engine, makeEngine } from "../engine/engine.ts";
 import type { EngineOptions } from "../engine/engine-parts.ts";
 import { HEARTBEAT_MS } from "../engine/membership.ts";
+import type { GrantsStreams } from "../flows/flow-streams.ts";
+import { type Flows, makeFlows } from "../flows/flows.ts";
 
 /** What a control plane is made of. */
 export interface ControlPlaneOptions extends EngineOptions {
@@ -30,6 +34,8 @@ export interface ControlPlane {
   readonly engine: Engine;
   readonly runtimes: RuntimeStreams;
   readonly processes: ProcessStreams;
+  readonly grants: GrantsStreams;
+  readonly flows: Flows;
   readonly payloads: Payloads;
   readonly dispatcher: Dispatcher;
   readonly blobs: Blobs;
@@ -47,6 +53,7 @@ export interface ControlPlane {
 export const RECORD_CLASSES: readonly string[] = [
   ...runtimeAggregate.recordClasses,
   ...processAggregate.recordClasses,
+  ...grantsAggregate.recordClasses,
 ];
 
 /** Makes the inside of a server. */
@@ -59,7 +66,14 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
     timers.set(stream, runtimeAggregate.summarize(commit.after.state).dueAt);
     dispatcher.advanced(stream, commit);
   });
-  const processes = engine.streamsOf(processAggregate);
+  const processes = engine.streamsOf(processAggregate, (stream, commit) => {
+    timers.set(stream, processAggregate.summarize(commit.after.state).dueAt);
+    flows.processAdvanced(stream, commit);
+  });
+  const grants = engine.streamsOf(grantsAggregate, (stream, commit) => {
+    timers.set(stream, grantsAggregate.summarize(commit.after.state).dueAt);
+    flows.grantsAdvanced(stream, commit);
+  });
   const dispatcher = makeDispatcher({
     engine,
     replicaId: options.replicaId,
@@ -74,6 +88,14 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
     batchBytesMax: BATCH_BYTES_MAX,
     acknowledgeTimeoutMs: ACKNOWLEDGE_TIMEOUT_MS,
   });
+  const flows = makeFlows({
+    grants,
+    processes,
+    runtimes,
+    entropy: options.entropy,
+    nowMs: engine.time.nowMs,
+    observer,
+  });
   const timers = makeDueTimers({
     views: storage.views,
     clock,
@@ -82,6 +104,7 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
     steadyForMs: engine.membership.steadyForMs,
     kinds: new Map([
       [runtimeAggregate.kind, { graceMs: ACKNOWLEDGE_TIMEOUT_MS, tick: dispatcher.tick }],
+      ...flows.timedKinds,
     ]),
   });
 
@@ -97,6 +120,8 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
     engine,
     runtimes,
     processes,
+    grants,
+    flows,
     payloads,
     dispatcher,
     blobs,
@@ -109,6 +134,7 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
     retreat: () => {
       timers.stop();
       blobs.stop();
+      flows.stop();
       dispatcher.stop();
     },
     stop: engine.stop,

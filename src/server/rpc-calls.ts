@@ -2,6 +2,7 @@
  * The calls of a server: before its storage is there only health and reflection are served; then
  * every service, over the inside that has come up.
  */
+import { grantsAggregate } from "../core/grants/aggregate.ts";
 import { processAggregate } from "../core/process/aggregate.ts";
 import { runtimeAggregate } from "../core/runtime/aggregate.ts";
 import { BATCH_BYTES_MAX, BATCH_INPUTS_MAX } from "../core/runtime/batch.ts";
@@ -10,6 +11,7 @@ import type { Aggregate } from "../core/shared/aggregate.ts";
 import type { ServerConfig } from "../config/config.ts";
 import type { Storage } from "../engine/ports.ts";
 import type { Streams } from "../engine/streams.ts";
+import { makeHandleCalls } from "../flows/handle-calls.ts";
 import type { CallObserver } from "../observability/rpc-observer.ts";
 import type { AdminStreams } from "../rpc/admin-options.ts";
 import { makeCompletionWaits } from "../rpc/completion-waits.ts";
@@ -124,22 +126,25 @@ function adminStreamsOf<State, Command, Event, Reply>(
   };
 }
 
-function kindsOf({ runtimes, processes }: ControlPlane): ReadonlyMap<string, AdminStreams> {
+function kindsOf({ runtimes, processes, grants }: ControlPlane): ReadonlyMap<string, AdminStreams> {
   return new Map([
     [runtimeAggregate.kind, adminStreamsOf(runtimeAggregate, runtimes)],
     [processAggregate.kind, adminStreamsOf(processAggregate, processes)],
+    [grantsAggregate.kind, adminStreamsOf(grantsAggregate, grants)],
   ]);
 }
 
 function processOptionsOf(
   { replicaId, drainSignal }: RpcCallsOptions,
-  { engine, processes: streams }: ControlPlane,
+  { engine, processes: streams, grants, flows }: ControlPlane,
   storage: Storage,
   limits: RpcLimits,
 ): RouteOptions["process"] {
   const { membership, time, tail, views } = engine;
   return {
     streams,
+    grants,
+    handles: makeHandleCalls({ grants, processes: streams, flows }),
     views: storage.views,
     flushViews: views.flush,
     journal: storage.journal,

@@ -1,15 +1,18 @@
 /** Events of processes on the wire. */
 import { create } from "@bufbuild/protobuf";
+import type { DeferralCause } from "../../core/process/terms.ts";
 import type { LoggedEvent } from "../../core/process/logged-event.ts";
 import { hasOrdinal } from "../../core/process/ordinal-ranges.ts";
-import type { ProcessState, WakeMark } from "../../core/process/state.ts";
+import type { PendingWake, ProcessState, WakeMark } from "../../core/process/state.ts";
 import {
   type ProcessEvent,
   ProcessEventSchema,
   type ProcessWake,
   ProcessWakeSchema,
+  WakeDeferralCause,
   WakeDeliveryState,
 } from "../../../gen/keelson/process/v1/messages_pb.ts";
+import { makeEnumCodec } from "./enum-codec.ts";
 import { jsonToProto } from "./json-value.ts";
 import { wakeIdOf } from "./process-hashes.ts";
 import { processStates } from "./process-enums.ts";
@@ -31,8 +34,24 @@ function deliveryOf(settlement: WakeMark["settlement"]): {
   };
 }
 
+const deferralCauses = makeEnumCodec<DeferralCause, WakeDeferralCause>({
+  not_registered: WakeDeferralCause.NOT_REGISTERED,
+  not_ready: WakeDeferralCause.NOT_READY,
+  queue_full: WakeDeferralCause.QUEUE_FULL,
+  failed: WakeDeferralCause.FAILED,
+});
+
+/** Why a wake in the outbox waits, if it was tried. */
+function deferralOf(pending: PendingWake | undefined) {
+  if (pending?.cause === undefined) return {};
+  const { attempts, notBefore, cause } = pending;
+  const nextAttemptTime = timestampToProto(notBefore);
+  return { deferral: { attempts, nextAttemptTime, cause: deferralCauses.toProto(cause) } };
+}
+
 function wakeToProto(
-  state: Pick<ProcessState, "unacknowledgedWakes">,
+  state: Pick<ProcessState, "unacknowledgedWakes" | "outbox">,
+  sequence: number,
   wake: NonNullable<LoggedEvent["appended"]["wake"]>,
   settlement: WakeMark["settlement"],
 ): ProcessWake {
@@ -44,6 +63,7 @@ function wakeToProto(
     input,
     ...deliveryOf(settlement),
     acknowledged: !hasOrdinal(state.unacknowledgedWakes, wakeOrdinal),
+    ...deferralOf(state.outbox.get(sequence)),
   });
 }
 
@@ -52,7 +72,7 @@ function wakeToProto(
  * forgotten, from the event's record.
  */
 export function eventToProto(
-  state: Pick<ProcessState, "processId" | "unacknowledgedWakes">,
+  state: Pick<ProcessState, "processId" | "unacknowledgedWakes" | "outbox">,
   { place, at, appended }: LoggedEvent,
   settlement: WakeMark["settlement"],
 ): ProcessEvent {
@@ -68,7 +88,7 @@ export function eventToProto(
     generation: BigInt(generation),
     ...(terminal && { terminalState: processStates.toProto(terminal) }),
     ...(authority && { authority: authorityToProto(authority) }),
-    ...(wake && { wake: wakeToProto(state, wake, settlement) }),
+    ...(wake && { wake: wakeToProto(state, place.sequence, wake, settlement) }),
     occurredAt: timestampToProto(at),
     revision: BigInt(place.revision),
   });

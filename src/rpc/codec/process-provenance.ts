@@ -32,7 +32,7 @@ import { checkCount, checkId, checkOptionalId, type FieldCheck, violate } from "
 const HOST: Provenance = { originator: { type: "host" } };
 
 /** A scope that must be there. */
-function scopeFromProto(
+export function scopeFromProto(
   check: FieldCheck,
   scope: ProcessScope | undefined,
   field: string,
@@ -44,7 +44,7 @@ function scopeFromProto(
 }
 
 /** A scope on the wire. */
-function scopeToProto(scope: CoreScope): ProcessScope {
+export function scopeToProto(scope: CoreScope): ProcessScope {
   const { sessionId, agentFrameId = "" } = scope;
   return create(ProcessScopeSchema, { sessionId, agentFrameId });
 }

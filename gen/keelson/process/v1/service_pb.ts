@@ -12,7 +12,7 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp, Value } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { CompletionAuthority, Process, ProcessCause, ProcessDisposition, ProcessEnd, ProcessEvent, ProcessExternalRef, ProcessLeaseProof, ProcessOutput, ProcessRegistration, ProcessState, ProcessWait } from "./messages_pb.ts";
+import type { CompletionAuthority, HandleDescriptor, HandleGrant, OrphanPolicy, Process, ProcessCause, ProcessDisposition, ProcessEnd, ProcessEvent, ProcessExternalRef, ProcessLeaseProof, ProcessOutput, ProcessRegistration, ProcessScope, ProcessState, ProcessWait, SessionProcessReport } from "./messages_pb.ts";
 import { file_keelson_process_v1_messages } from "./messages_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -20,7 +20,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file keelson/process/v1/service.proto.
  */
 export const file_keelson_process_v1_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBrZWVsc29uL3Byb2Nlc3MvdjEvc2VydmljZS5wcm90bxISa2VlbHNvbi5wcm9jZXNzLnYxImsKFlJlZ2lzdGVyUHJvY2Vzc1JlcXVlc3QSPQoMcmVnaXN0cmF0aW9uGAEgASgLMicua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NSZWdpc3RyYXRpb24SEgoKcmVxdWVzdF9pZBgCIAEoCSJqChdSZWdpc3RlclByb2Nlc3NSZXNwb25zZRIsCgdwcm9jZXNzGAEgASgLMhsua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3MSDwoHY3JlYXRlZBgCIAEoCBIQCghyZXZpc2lvbhgDIAEoBCJRChFHZXRQcm9jZXNzUmVxdWVzdBISCgpwcm9jZXNzX2lkGAEgASgJEhgKC2F0X3JldmlzaW9uGAIgASgESACIAQFCDgoMX2F0X3JldmlzaW9uIkIKEkdldFByb2Nlc3NSZXNwb25zZRIsCgdwcm9jZXNzGAEgASgLMhsua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3MicAoUTGlzdFByb2Nlc3Nlc1JlcXVlc3QSMQoGZmlsdGVyGAEgASgLMiEua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NGaWx0ZXISEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkijwMKDVByb2Nlc3NGaWx0ZXISMAoGc3RhdGVzGAEgAygOMiAua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NTdGF0ZRI9CgZsYWJlbHMYAiADKAsyLS5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc0ZpbHRlci5MYWJlbHNFbnRyeRIRCgRraW5kGAMgASgJSACIAQESPAoMZGlzcG9zaXRpb25zGAQgAygOMiYua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NEaXNwb3NpdGlvbhIUCgd3YWl0aW5nGAUgASgISAGIAQESIgoVb3JpZ2luYXRvcl9zZXNzaW9uX2lkGAYgASgJSAKIAQESFgoJY2xhaW1hYmxlGAcgASgISAOIAQEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIHCgVfa2luZEIKCghfd2FpdGluZ0IYChZfb3JpZ2luYXRvcl9zZXNzaW9uX2lkQgwKCl9jbGFpbWFibGUiiwEKFUxpc3RQcm9jZXNzZXNSZXNwb25zZRIuCglwcm9jZXNzZXMYASADKAsyGy5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2VzcxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSKQoFYXNfb2YYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj8KFkxpc3ROb25UZXJtaW5hbFJlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkijQEKF0xpc3ROb25UZXJtaW5hbFJlc3BvbnNlEi4KCXByb2Nlc3NlcxgBIAMoCzIbLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIpCgVhc19vZhgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiGAoWR2V0UmVnaXN0cnlJbmZvUmVxdWVzdCKJAQoXR2V0UmVnaXN0cnlJbmZvUmVzcG9uc2USOgoKZHVyYWJpbGl0eRgBIAEoDjImLmtlZWxzb24ucHJvY2Vzcy52MS5SZWdpc3RyeUR1cmFiaWxpdHkSMgoGbGltaXRzGAIgASgLMiIua2VlbHNvbi5wcm9jZXNzLnYxLlJlZ2lzdHJ5TGltaXRzIoYCCg5SZWdpc3RyeUxpbWl0cxIZChFwYXlsb2FkX2J5dGVzX21heBgBIAEoDRIYChBzY2hlbWFfYnl0ZXNfbWF4GAIgASgNEhcKD2V2ZW50X3R5cGVzX21heBgDIAEoDRIVCg1wYWdlX3NpemVfbWF4GAQgASgNEjAKDWxlYXNlX3R0bF9taW4YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoNbGVhc2VfdHRsX21heBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgh3YWl0X21heBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJ9ChVTZXRFeHRlcm5hbFJlZlJlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRI8CgxleHRlcm5hbF9yZWYYAiABKAsyJi5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc0V4dGVybmFsUmVmEhIKCnJlcXVlc3RfaWQYAyABKAkiWAoWU2V0RXh0ZXJuYWxSZWZSZXNwb25zZRIsCgdwcm9jZXNzGAEgASgLMhsua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3MSEAoIcmV2aXNpb24YAiABKAQiZQoVUmVxdWVzdEFiYW5kb25SZXF1ZXN0EhIKCnByb2Nlc3NfaWQYASABKAkSFAoMcmVxdWVzdGVkX2J5GAIgASgJEg4KBnJlYXNvbhgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIlgKFlJlcXVlc3RBYmFuZG9uUmVzcG9uc2USLAoHcHJvY2VzcxgBIAEoCzIbLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzEhAKCHJldmlzaW9uGAIgASgEIqQBChVTZXRQcm9jZXNzV2FpdFJlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRItCgR3YWl0GAIgASgLMh8ua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NXYWl0EjQKBWxlYXNlGAMgASgLMiUua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NMZWFzZVByb29mEhIKCnJlcXVlc3RfaWQYBCABKAkiWAoWU2V0UHJvY2Vzc1dhaXRSZXNwb25zZRIsCgdwcm9jZXNzGAEgASgLMhsua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3MSEAoIcmV2aXNpb24YAiABKAQi5QIKFVBydW5lUHJvY2Vzc2VzUmVxdWVzdBIyCg51cGRhdGVkX2JlZm9yZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoGc3RhdGVzGAIgAygOMiAua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NTdGF0ZRIRCgRraW5kGAMgASgJSACIAQESRQoGbGFiZWxzGAQgAygLMjUua2VlbHNvbi5wcm9jZXNzLnYxLlBydW5lUHJvY2Vzc2VzUmVxdWVzdC5MYWJlbHNFbnRyeRIWCg53YXRjaGVkX2N1cnNvchgFIAEoCRIRCglwYWdlX3NpemUYBiABKA0SEgoKcGFnZV90b2tlbhgHIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAggASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX2tpbmQiaQoWUHJ1bmVQcm9jZXNzZXNSZXNwb25zZRIaChJwcnVuZWRfcHJvY2Vzc19pZHMYASADKAkSGgoScHJ1bmVkX2V2ZW50X2NvdW50GAIgASgEEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCSKRAgoSQXBwZW5kRXZlbnRSZXF1ZXN0EhIKCnByb2Nlc3NfaWQYASABKAkSEgoKZXZlbnRfdHlwZRgCIAEoCRInCgdwYXlsb2FkGAMgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEhIKCnJlcGxheV9rZXkYBCABKAkSFwoPd2FrZV9ydW50aW1lX2lkGAUgASgJEjMKCWNhdXNlZF9ieRgGIAEoCzIgLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzQ2F1c2USNAoFbGVhc2UYByABKAsyJS5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc0xlYXNlUHJvb2YSEgoKcmVxdWVzdF9pZBgIIAEoCSJqChNBcHBlbmRFdmVudFJlc3BvbnNlEi8KBWV2ZW50GAEgASgLMiAua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NFdmVudBIQCghyZXBsYXllZBgCIAEoCBIQCghyZXZpc2lvbhgDIAEoBCKrAQoRTGlzdEV2ZW50c1JlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBBIdChB0aHJvdWdoX3NlcXVlbmNlGAMgASgESACIAQESEwoLZXZlbnRfdHlwZXMYBCADKAkSEQoJcGFnZV9zaXplGAUgASgNEg4KBmxhdGVzdBgGIAEoCEITChFfdGhyb3VnaF9zZXF1ZW5jZSKKAQoSTGlzdEV2ZW50c1Jlc3BvbnNlEjAKBmV2ZW50cxgBIAMoCzIgLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzRXZlbnQSGwoTbmV4dF9hZnRlcl9zZXF1ZW5jZRgCIAEoBBIOCgZpc19lbmQYAyABKAgSFQoNbGFzdF9zZXF1ZW5jZRgEIAEoBCJWChVMaXN0V2FrZUV2ZW50c1JlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBBIRCglwYWdlX3NpemUYAyABKA0idwoWTGlzdFdha2VFdmVudHNSZXNwb25zZRIwCgZldmVudHMYASADKAsyIC5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc0V2ZW50EhsKE25leHRfYWZ0ZXJfc2VxdWVuY2UYAiABKAQSDgoGaXNfZW5kGAMgASgIIn4KEFdhaXRFdmVudFJlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRISCgpldmVudF90eXBlGAIgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAMgASgEEioKB3RpbWVvdXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRAoRV2FpdEV2ZW50UmVzcG9uc2USLwoFZXZlbnQYASABKAsyIC5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc0V2ZW50Im0KEldhdGNoRXZlbnRzUmVxdWVzdBISCgpwcm9jZXNzX2lkGAEgASgJEhsKDmFmdGVyX3NlcXVlbmNlGAIgASgESACIAQESEwoLZXZlbnRfdHlwZXMYAyADKAlCEQoPX2FmdGVyX3NlcXVlbmNlIrkBChNXYXRjaEV2ZW50c1Jlc3BvbnNlEjEKBWV2ZW50GAEgASgLMiAua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NFdmVudEgAEjYKCGJvb2ttYXJrGAIgASgLMiIua2VlbHNvbi5wcm9jZXNzLnYxLkV2ZW50c0Jvb2ttYXJrSAASLAoDZW5kGAMgASgLMh0ua2VlbHNvbi5wcm9jZXNzLnYxLkV2ZW50c0VuZEgAQgkKB21lc3NhZ2UiIgoORXZlbnRzQm9va21hcmsSEAoIc2VxdWVuY2UYASABKAQiZQoJRXZlbnRzRW5kEjkKBnJlYXNvbhgBIAEoDjIpLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzV2F0Y2hFbmRSZWFzb24SHQoVcmVzdW1lX2FmdGVyX3NlcXVlbmNlGAIgASgEIlUKE0F3YWl0UHJvY2Vzc1JlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIokBChRBd2FpdFByb2Nlc3NSZXNwb25zZRIvCgVlbmRlZBgBIAEoCzIeLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzRW5kSAASNQoHcGVuZGluZxgCIAEoCzIiLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzUGVuZGluZ0gAQgkKB291dGNvbWUiJwoOUHJvY2Vzc1BlbmRpbmcSFQoNbGFzdF9zZXF1ZW5jZRgBIAEoBCLyAQoWQ29tcGxldGVQcm9jZXNzUmVxdWVzdBISCgpwcm9jZXNzX2lkGAEgASgJEjEKBm91dHB1dBgCIAEoCzIhLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzT3V0cHV0EjYKBWxlYXNlGAMgASgLMiUua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NMZWFzZVByb29mSAASPAoJYXV0aG9yaXR5GAQgASgLMicua2VlbHNvbi5wcm9jZXNzLnYxLkNvbXBsZXRpb25BdXRob3JpdHlIABISCgpyZXF1ZXN0X2lkGAUgASgJQgcKBXByb29mIpwBChdDb21wbGV0ZVByb2Nlc3NSZXNwb25zZRIsCgdwcm9jZXNzGAEgASgLMhsua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3MSLwoFZXZlbnQYAiABKAsyIC5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc0V2ZW50EhAKCHJlcGxheWVkGAMgASgIEhAKCHJldmlzaW9uGAQgASgEIk4KFENhbmNlbFByb2Nlc3NSZXF1ZXN0EhIKCnByb2Nlc3NfaWQYASABKAkSDgoGcmVhc29uGAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiiAEKFUNhbmNlbFByb2Nlc3NSZXNwb25zZRIsCgdwcm9jZXNzGAEgASgLMhsua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3MSLwoFZXZlbnQYAiABKAsyIC5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc0V2ZW50EhAKCHJldmlzaW9uGAMgASgEIkoKDkFja1dha2VSZXF1ZXN0EhIKCnByb2Nlc3NfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSEgoKcmVxdWVzdF9pZBgDIAEoCSIjCg9BY2tXYWtlUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAQi2AEKFVdhdGNoUHJvY2Vzc2VzUmVxdWVzdBIUCgxhZnRlcl9jdXJzb3IYASABKAkSEQoEa2luZBgCIAEoCUgAiAEBEkUKBmxhYmVscxgDIAMoCzI1LmtlZWxzb24ucHJvY2Vzcy52MS5XYXRjaFByb2Nlc3Nlc1JlcXVlc3QuTGFiZWxzRW50cnkSFwoPaW5jbHVkZV9pbml0aWFsGAQgASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX2tpbmQixAEKFldhdGNoUHJvY2Vzc2VzUmVzcG9uc2USMwoGY2hhbmdlGAEgASgLMiEua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NDaGFuZ2VIABI5Cghib29rbWFyaxgCIAEoCzIlLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzZXNCb29rbWFya0gAEi8KA2VuZBgDIAEoCzIgLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzZXNFbmRIAEIJCgdtZXNzYWdlIl4KDVByb2Nlc3NDaGFuZ2USLAoHcHJvY2VzcxgBIAEoCzIbLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzEg8KB2luaXRpYWwYAiABKAgSDgoGcHJ1bmVkGAMgASgIIlcKEVByb2Nlc3Nlc0Jvb2ttYXJrEg4KBmN1cnNvchgBIAEoCRIyCg5jb21wbGV0ZV91bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiZgoMUHJvY2Vzc2VzRW5kEjkKBnJlYXNvbhgBIAEoDjIpLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzV2F0Y2hFbmRSZWFzb24SGwoTcmVzdW1lX2FmdGVyX2N1cnNvchgCIAEoCSp6ChJSZWdpc3RyeUR1cmFiaWxpdHkSIwofUkVHSVNUUllfRFVSQUJJTElUWV9VTlNQRUNJRklFRBAAEh8KG1JFR0lTVFJZX0RVUkFCSUxJVFlfRFVSQUJMRRABEh4KGlJFR0lTVFJZX0RVUkFCSUxJVFlfSU5MSU5FEAIqxgEKFVByb2Nlc3NXYXRjaEVuZFJlYXNvbhIoCiRQUk9DRVNTX1dBVENIX0VORF9SRUFTT05fVU5TUEVDSUZJRUQQABIoCiRQUk9DRVNTX1dBVENIX0VORF9SRUFTT05fU0xPV19SRUFERVIQARIsCihQUk9DRVNTX1dBVENIX0VORF9SRUFTT05fU0VSVkVSX0RSQUlOSU5HEAISKwonUFJPQ0VTU19XQVRDSF9FTkRfUkVBU09OX1BST0NFU1NfUFJVTkVEEAMyyw8KFlByb2Nlc3NSZWdpc3RyeVNlcnZpY2USagoPUmVnaXN0ZXJQcm9jZXNzEioua2VlbHNvbi5wcm9jZXNzLnYxLlJlZ2lzdGVyUHJvY2Vzc1JlcXVlc3QaKy5rZWVsc29uLnByb2Nlc3MudjEuUmVnaXN0ZXJQcm9jZXNzUmVzcG9uc2USYAoKR2V0UHJvY2VzcxIlLmtlZWxzb24ucHJvY2Vzcy52MS5HZXRQcm9jZXNzUmVxdWVzdBomLmtlZWxzb24ucHJvY2Vzcy52MS5HZXRQcm9jZXNzUmVzcG9uc2UiA5ACARJpCg1MaXN0UHJvY2Vzc2VzEigua2VlbHNvbi5wcm9jZXNzLnYxLkxpc3RQcm9jZXNzZXNSZXF1ZXN0Gikua2VlbHNvbi5wcm9jZXNzLnYxLkxpc3RQcm9jZXNzZXNSZXNwb25zZSIDkAIBEm8KD0xpc3ROb25UZXJtaW5hbBIqLmtlZWxzb24ucHJvY2Vzcy52MS5MaXN0Tm9uVGVybWluYWxSZXF1ZXN0Gisua2VlbHNvbi5wcm9jZXNzLnYxLkxpc3ROb25UZXJtaW5hbFJlc3BvbnNlIgOQAgESbwoPR2V0UmVnaXN0cnlJbmZvEioua2VlbHNvbi5wcm9jZXNzLnYxLkdldFJlZ2lzdHJ5SW5mb1JlcXVlc3QaKy5rZWVsc29uLnByb2Nlc3MudjEuR2V0UmVnaXN0cnlJbmZvUmVzcG9uc2UiA5ACARJnCg5TZXRFeHRlcm5hbFJlZhIpLmtlZWxzb24ucHJvY2Vzcy52MS5TZXRFeHRlcm5hbFJlZlJlcXVlc3QaKi5rZWVsc29uLnByb2Nlc3MudjEuU2V0RXh0ZXJuYWxSZWZSZXNwb25zZRJnCg5SZXF1ZXN0QWJhbmRvbhIpLmtlZWxzb24ucHJvY2Vzcy52MS5SZXF1ZXN0QWJhbmRvblJlcXVlc3QaKi5rZWVsc29uLnByb2Nlc3MudjEuUmVxdWVzdEFiYW5kb25SZXNwb25zZRJnCg5TZXRQcm9jZXNzV2FpdBIpLmtlZWxzb24ucHJvY2Vzcy52MS5TZXRQcm9jZXNzV2FpdFJlcXVlc3QaKi5rZWVsc29uLnByb2Nlc3MudjEuU2V0UHJvY2Vzc1dhaXRSZXNwb25zZRJnCg5QcnVuZVByb2Nlc3NlcxIpLmtlZWxzb24ucHJvY2Vzcy52MS5QcnVuZVByb2Nlc3Nlc1JlcXVlc3QaKi5rZWVsc29uLnByb2Nlc3MudjEuUHJ1bmVQcm9jZXNzZXNSZXNwb25zZRJeCgtBcHBlbmRFdmVudBImLmtlZWxzb24ucHJvY2Vzcy52MS5BcHBlbmRFdmVudFJlcXVlc3QaJy5rZWVsc29uLnByb2Nlc3MudjEuQXBwZW5kRXZlbnRSZXNwb25zZRJgCgpMaXN0RXZlbnRzEiUua2VlbHNvbi5wcm9jZXNzLnYxLkxpc3RFdmVudHNSZXF1ZXN0GiYua2VlbHNvbi5wcm9jZXNzLnYxLkxpc3RFdmVudHNSZXNwb25zZSIDkAIBEmwKDkxpc3RXYWtlRXZlbnRzEikua2VlbHNvbi5wcm9jZXNzLnYxLkxpc3RXYWtlRXZlbnRzUmVxdWVzdBoqLmtlZWxzb24ucHJvY2Vzcy52MS5MaXN0V2FrZUV2ZW50c1Jlc3BvbnNlIgOQAgESXQoJV2FpdEV2ZW50EiQua2VlbHNvbi5wcm9jZXNzLnYxLldhaXRFdmVudFJlcXVlc3QaJS5rZWVsc29uLnByb2Nlc3MudjEuV2FpdEV2ZW50UmVzcG9uc2UiA5ACARJlCgtXYXRjaEV2ZW50cxImLmtlZWxzb24ucHJvY2Vzcy52MS5XYXRjaEV2ZW50c1JlcXVlc3QaJy5rZWVsc29uLnByb2Nlc3MudjEuV2F0Y2hFdmVudHNSZXNwb25zZSIDkAIBMAESZgoMQXdhaXRQcm9jZXNzEicua2VlbHNvbi5wcm9jZXNzLnYxLkF3YWl0UHJvY2Vzc1JlcXVlc3QaKC5rZWVsc29uLnByb2Nlc3MudjEuQXdhaXRQcm9jZXNzUmVzcG9uc2UiA5ACARJqCg9Db21wbGV0ZVByb2Nlc3MSKi5rZWVsc29uLnByb2Nlc3MudjEuQ29tcGxldGVQcm9jZXNzUmVxdWVzdBorLmtlZWxzb24ucHJvY2Vzcy52MS5Db21wbGV0ZVByb2Nlc3NSZXNwb25zZRJkCg1DYW5jZWxQcm9jZXNzEigua2VlbHNvbi5wcm9jZXNzLnYxLkNhbmNlbFByb2Nlc3NSZXF1ZXN0Gikua2VlbHNvbi5wcm9jZXNzLnYxLkNhbmNlbFByb2Nlc3NSZXNwb25zZRJSCgdBY2tXYWtlEiIua2VlbHNvbi5wcm9jZXNzLnYxLkFja1dha2VSZXF1ZXN0GiMua2VlbHNvbi5wcm9jZXNzLnYxLkFja1dha2VSZXNwb25zZRJuCg5XYXRjaFByb2Nlc3NlcxIpLmtlZWxzb24ucHJvY2Vzcy52MS5XYXRjaFByb2Nlc3Nlc1JlcXVlc3QaKi5rZWVsc29uLnByb2Nlc3MudjEuV2F0Y2hQcm9jZXNzZXNSZXNwb25zZSIDkAIBMAFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_keelson_process_v1_messages]);
+  fileDesc("CiBrZWVsc29uL3Byb2Nlc3MvdjEvc2VydmljZS5wcm90bxISa2VlbHNvbi5wcm9jZXNzLnYxImsKFlJlZ2lzdGVyUHJvY2Vzc1JlcXVlc3QSPQoMcmVnaXN0cmF0aW9uGAEgASgLMicua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NSZWdpc3RyYXRpb24SEgoKcmVxdWVzdF9pZBgCIAEoCSJqChdSZWdpc3RlclByb2Nlc3NSZXNwb25zZRIsCgdwcm9jZXNzGAEgASgLMhsua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3MSDwoHY3JlYXRlZBgCIAEoCBIQCghyZXZpc2lvbhgDIAEoBCJRChFHZXRQcm9jZXNzUmVxdWVzdBISCgpwcm9jZXNzX2lkGAEgASgJEhgKC2F0X3JldmlzaW9uGAIgASgESACIAQFCDgoMX2F0X3JldmlzaW9uIkIKEkdldFByb2Nlc3NSZXNwb25zZRIsCgdwcm9jZXNzGAEgASgLMhsua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3MicAoUTGlzdFByb2Nlc3Nlc1JlcXVlc3QSMQoGZmlsdGVyGAEgASgLMiEua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NGaWx0ZXISEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkijwMKDVByb2Nlc3NGaWx0ZXISMAoGc3RhdGVzGAEgAygOMiAua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NTdGF0ZRI9CgZsYWJlbHMYAiADKAsyLS5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc0ZpbHRlci5MYWJlbHNFbnRyeRIRCgRraW5kGAMgASgJSACIAQESPAoMZGlzcG9zaXRpb25zGAQgAygOMiYua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NEaXNwb3NpdGlvbhIUCgd3YWl0aW5nGAUgASgISAGIAQESIgoVb3JpZ2luYXRvcl9zZXNzaW9uX2lkGAYgASgJSAKIAQESFgoJY2xhaW1hYmxlGAcgASgISAOIAQEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIHCgVfa2luZEIKCghfd2FpdGluZ0IYChZfb3JpZ2luYXRvcl9zZXNzaW9uX2lkQgwKCl9jbGFpbWFibGUiiwEKFUxpc3RQcm9jZXNzZXNSZXNwb25zZRIuCglwcm9jZXNzZXMYASADKAsyGy5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2VzcxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSKQoFYXNfb2YYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj8KFkxpc3ROb25UZXJtaW5hbFJlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkijQEKF0xpc3ROb25UZXJtaW5hbFJlc3BvbnNlEi4KCXByb2Nlc3NlcxgBIAMoCzIbLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIpCgVhc19vZhgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiGAoWR2V0UmVnaXN0cnlJbmZvUmVxdWVzdCKJAQoXR2V0UmVnaXN0cnlJbmZvUmVzcG9uc2USOgoKZHVyYWJpbGl0eRgBIAEoDjImLmtlZWxzb24ucHJvY2Vzcy52MS5SZWdpc3RyeUR1cmFiaWxpdHkSMgoGbGltaXRzGAIgASgLMiIua2VlbHNvbi5wcm9jZXNzLnYxLlJlZ2lzdHJ5TGltaXRzIoYCCg5SZWdpc3RyeUxpbWl0cxIZChFwYXlsb2FkX2J5dGVzX21heBgBIAEoDRIYChBzY2hlbWFfYnl0ZXNfbWF4GAIgASgNEhcKD2V2ZW50X3R5cGVzX21heBgDIAEoDRIVCg1wYWdlX3NpemVfbWF4GAQgASgNEjAKDWxlYXNlX3R0bF9taW4YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoNbGVhc2VfdHRsX21heBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgh3YWl0X21heBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJ9ChVTZXRFeHRlcm5hbFJlZlJlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRI8CgxleHRlcm5hbF9yZWYYAiABKAsyJi5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc0V4dGVybmFsUmVmEhIKCnJlcXVlc3RfaWQYAyABKAkiWAoWU2V0RXh0ZXJuYWxSZWZSZXNwb25zZRIsCgdwcm9jZXNzGAEgASgLMhsua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3MSEAoIcmV2aXNpb24YAiABKAQiZQoVUmVxdWVzdEFiYW5kb25SZXF1ZXN0EhIKCnByb2Nlc3NfaWQYASABKAkSFAoMcmVxdWVzdGVkX2J5GAIgASgJEg4KBnJlYXNvbhgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIlgKFlJlcXVlc3RBYmFuZG9uUmVzcG9uc2USLAoHcHJvY2VzcxgBIAEoCzIbLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzEhAKCHJldmlzaW9uGAIgASgEIqQBChVTZXRQcm9jZXNzV2FpdFJlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRItCgR3YWl0GAIgASgLMh8ua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NXYWl0EjQKBWxlYXNlGAMgASgLMiUua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NMZWFzZVByb29mEhIKCnJlcXVlc3RfaWQYBCABKAkiWAoWU2V0UHJvY2Vzc1dhaXRSZXNwb25zZRIsCgdwcm9jZXNzGAEgASgLMhsua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3MSEAoIcmV2aXNpb24YAiABKAQi5QIKFVBydW5lUHJvY2Vzc2VzUmVxdWVzdBIyCg51cGRhdGVkX2JlZm9yZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoGc3RhdGVzGAIgAygOMiAua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NTdGF0ZRIRCgRraW5kGAMgASgJSACIAQESRQoGbGFiZWxzGAQgAygLMjUua2VlbHNvbi5wcm9jZXNzLnYxLlBydW5lUHJvY2Vzc2VzUmVxdWVzdC5MYWJlbHNFbnRyeRIWCg53YXRjaGVkX2N1cnNvchgFIAEoCRIRCglwYWdlX3NpemUYBiABKA0SEgoKcGFnZV90b2tlbhgHIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAggASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX2tpbmQiaQoWUHJ1bmVQcm9jZXNzZXNSZXNwb25zZRIaChJwcnVuZWRfcHJvY2Vzc19pZHMYASADKAkSGgoScHJ1bmVkX2V2ZW50X2NvdW50GAIgASgEEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCSKRAgoSQXBwZW5kRXZlbnRSZXF1ZXN0EhIKCnByb2Nlc3NfaWQYASABKAkSEgoKZXZlbnRfdHlwZRgCIAEoCRInCgdwYXlsb2FkGAMgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEhIKCnJlcGxheV9rZXkYBCABKAkSFwoPd2FrZV9ydW50aW1lX2lkGAUgASgJEjMKCWNhdXNlZF9ieRgGIAEoCzIgLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzQ2F1c2USNAoFbGVhc2UYByABKAsyJS5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc0xlYXNlUHJvb2YSEgoKcmVxdWVzdF9pZBgIIAEoCSJqChNBcHBlbmRFdmVudFJlc3BvbnNlEi8KBWV2ZW50GAEgASgLMiAua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NFdmVudBIQCghyZXBsYXllZBgCIAEoCBIQCghyZXZpc2lvbhgDIAEoBCKrAQoRTGlzdEV2ZW50c1JlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBBIdChB0aHJvdWdoX3NlcXVlbmNlGAMgASgESACIAQESEwoLZXZlbnRfdHlwZXMYBCADKAkSEQoJcGFnZV9zaXplGAUgASgNEg4KBmxhdGVzdBgGIAEoCEITChFfdGhyb3VnaF9zZXF1ZW5jZSKKAQoSTGlzdEV2ZW50c1Jlc3BvbnNlEjAKBmV2ZW50cxgBIAMoCzIgLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzRXZlbnQSGwoTbmV4dF9hZnRlcl9zZXF1ZW5jZRgCIAEoBBIOCgZpc19lbmQYAyABKAgSFQoNbGFzdF9zZXF1ZW5jZRgEIAEoBCJWChVMaXN0V2FrZUV2ZW50c1JlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBBIRCglwYWdlX3NpemUYAyABKA0idwoWTGlzdFdha2VFdmVudHNSZXNwb25zZRIwCgZldmVudHMYASADKAsyIC5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc0V2ZW50EhsKE25leHRfYWZ0ZXJfc2VxdWVuY2UYAiABKAQSDgoGaXNfZW5kGAMgASgIIn4KEFdhaXRFdmVudFJlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRISCgpldmVudF90eXBlGAIgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAMgASgEEioKB3RpbWVvdXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRAoRV2FpdEV2ZW50UmVzcG9uc2USLwoFZXZlbnQYASABKAsyIC5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc0V2ZW50Im0KEldhdGNoRXZlbnRzUmVxdWVzdBISCgpwcm9jZXNzX2lkGAEgASgJEhsKDmFmdGVyX3NlcXVlbmNlGAIgASgESACIAQESEwoLZXZlbnRfdHlwZXMYAyADKAlCEQoPX2FmdGVyX3NlcXVlbmNlIrkBChNXYXRjaEV2ZW50c1Jlc3BvbnNlEjEKBWV2ZW50GAEgASgLMiAua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NFdmVudEgAEjYKCGJvb2ttYXJrGAIgASgLMiIua2VlbHNvbi5wcm9jZXNzLnYxLkV2ZW50c0Jvb2ttYXJrSAASLAoDZW5kGAMgASgLMh0ua2VlbHNvbi5wcm9jZXNzLnYxLkV2ZW50c0VuZEgAQgkKB21lc3NhZ2UiIgoORXZlbnRzQm9va21hcmsSEAoIc2VxdWVuY2UYASABKAQiZQoJRXZlbnRzRW5kEjkKBnJlYXNvbhgBIAEoDjIpLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzV2F0Y2hFbmRSZWFzb24SHQoVcmVzdW1lX2FmdGVyX3NlcXVlbmNlGAIgASgEIlUKE0F3YWl0UHJvY2Vzc1JlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIokBChRBd2FpdFByb2Nlc3NSZXNwb25zZRIvCgVlbmRlZBgBIAEoCzIeLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzRW5kSAASNQoHcGVuZGluZxgCIAEoCzIiLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzUGVuZGluZ0gAQgkKB291dGNvbWUiJwoOUHJvY2Vzc1BlbmRpbmcSFQoNbGFzdF9zZXF1ZW5jZRgBIAEoBCLyAQoWQ29tcGxldGVQcm9jZXNzUmVxdWVzdBISCgpwcm9jZXNzX2lkGAEgASgJEjEKBm91dHB1dBgCIAEoCzIhLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzT3V0cHV0EjYKBWxlYXNlGAMgASgLMiUua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NMZWFzZVByb29mSAASPAoJYXV0aG9yaXR5GAQgASgLMicua2VlbHNvbi5wcm9jZXNzLnYxLkNvbXBsZXRpb25BdXRob3JpdHlIABISCgpyZXF1ZXN0X2lkGAUgASgJQgcKBXByb29mIpwBChdDb21wbGV0ZVByb2Nlc3NSZXNwb25zZRIsCgdwcm9jZXNzGAEgASgLMhsua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3MSLwoFZXZlbnQYAiABKAsyIC5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc0V2ZW50EhAKCHJlcGxheWVkGAMgASgIEhAKCHJldmlzaW9uGAQgASgEIk4KFENhbmNlbFByb2Nlc3NSZXF1ZXN0EhIKCnByb2Nlc3NfaWQYASABKAkSDgoGcmVhc29uGAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiiAEKFUNhbmNlbFByb2Nlc3NSZXNwb25zZRIsCgdwcm9jZXNzGAEgASgLMhsua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3MSLwoFZXZlbnQYAiABKAsyIC5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc0V2ZW50EhAKCHJldmlzaW9uGAMgASgEIkoKDkFja1dha2VSZXF1ZXN0EhIKCnByb2Nlc3NfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSEgoKcmVxdWVzdF9pZBgDIAEoCSIjCg9BY2tXYWtlUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAQi2AEKFVdhdGNoUHJvY2Vzc2VzUmVxdWVzdBIUCgxhZnRlcl9jdXJzb3IYASABKAkSEQoEa2luZBgCIAEoCUgAiAEBEkUKBmxhYmVscxgDIAMoCzI1LmtlZWxzb24ucHJvY2Vzcy52MS5XYXRjaFByb2Nlc3Nlc1JlcXVlc3QuTGFiZWxzRW50cnkSFwoPaW5jbHVkZV9pbml0aWFsGAQgASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX2tpbmQixAEKFldhdGNoUHJvY2Vzc2VzUmVzcG9uc2USMwoGY2hhbmdlGAEgASgLMiEua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NDaGFuZ2VIABI5Cghib29rbWFyaxgCIAEoCzIlLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzZXNCb29rbWFya0gAEi8KA2VuZBgDIAEoCzIgLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzZXNFbmRIAEIJCgdtZXNzYWdlIl4KDVByb2Nlc3NDaGFuZ2USLAoHcHJvY2VzcxgBIAEoCzIbLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzEg8KB2luaXRpYWwYAiABKAgSDgoGcHJ1bmVkGAMgASgIIlcKEVByb2Nlc3Nlc0Jvb2ttYXJrEg4KBmN1cnNvchgBIAEoCRIyCg5jb21wbGV0ZV91bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiZgoMUHJvY2Vzc2VzRW5kEjkKBnJlYXNvbhgBIAEoDjIpLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzV2F0Y2hFbmRSZWFzb24SGwoTcmVzdW1lX2FmdGVyX2N1cnNvchgCIAEoCSKnAQoSR3JhbnRIYW5kbGVSZXF1ZXN0Ei8KBXNjb3BlGAEgASgLMiAua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NTY29wZRISCgpwcm9jZXNzX2lkGAIgASgJEjgKCmRlc2NyaXB0b3IYAyABKAsyJC5rZWVsc29uLnByb2Nlc3MudjEuSGFuZGxlRGVzY3JpcHRvchISCgpyZXF1ZXN0X2lkGAQgASgJImgKE0dyYW50SGFuZGxlUmVzcG9uc2USLgoFZ3JhbnQYASABKAsyHy5rZWVsc29uLnByb2Nlc3MudjEuSGFuZGxlR3JhbnQSDwoHY3JlYXRlZBgCIAEoCBIQCghyZXZpc2lvbhgDIAEoBCJuChNSZXZva2VIYW5kbGVSZXF1ZXN0Ei8KBXNjb3BlGAEgASgLMiAua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NTY29wZRISCgpwcm9jZXNzX2lkGAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiOQoUUmV2b2tlSGFuZGxlUmVzcG9uc2USDwoHcmV2b2tlZBgBIAEoCBIQCghyZXZpc2lvbhgCIAEoBCKkAQobVHJhbnNmZXJIYW5kbGVHcmFudHNSZXF1ZXN0Ei4KBGZyb20YASABKAsyIC5rZWVsc29uLnByb2Nlc3MudjEuUHJvY2Vzc1Njb3BlEiwKAnRvGAIgASgLMiAua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NTY29wZRITCgtwcm9jZXNzX2lkcxgDIAMoCRISCgpyZXF1ZXN0X2lkGAQgASgJImEKHFRyYW5zZmVySGFuZGxlR3JhbnRzUmVzcG9uc2USLwoGZ3JhbnRzGAEgAygLMh8ua2VlbHNvbi5wcm9jZXNzLnYxLkhhbmRsZUdyYW50EhAKCHJldmlzaW9uGAIgASgEIoQBChdMaXN0SGFuZGxlR3JhbnRzUmVxdWVzdBIvCgVzY29wZRgBIAEoCzIgLmtlZWxzb24ucHJvY2Vzcy52MS5Qcm9jZXNzU2NvcGUSEQoJbGl2ZV9vbmx5GAIgASgIEhEKCXBhZ2Vfc2l6ZRgDIAEoDRISCgpwYWdlX3Rva2VuGAQgASgJIpUBChhMaXN0SGFuZGxlR3JhbnRzUmVzcG9uc2USNQoHZW50cmllcxgBIAMoCzIkLmtlZWxzb24ucHJvY2Vzcy52MS5IYW5kbGVHcmFudEVudHJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIpCgVhc19vZhgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAicAoQSGFuZGxlR3JhbnRFbnRyeRIuCgVncmFudBgBIAEoCzIfLmtlZWxzb24ucHJvY2Vzcy52MS5IYW5kbGVHcmFudBIsCgdwcm9jZXNzGAIgASgLMhsua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3MiXAoVSGFzSGFuZGxlR3JhbnRSZXF1ZXN0Ei8KBXNjb3BlGAEgASgLMiAua2VlbHNvbi5wcm9jZXNzLnYxLlByb2Nlc3NTY29wZRISCgpwcm9jZXNzX2lkGAIgASgJIikKFkhhc0hhbmRsZUdyYW50UmVzcG9uc2USDwoHZ3JhbnRlZBgBIAEoCCJVChhMaXN0UHJvY2Vzc0dyYW50c1JlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCSKQAQoZTGlzdFByb2Nlc3NHcmFudHNSZXNwb25zZRIvCgZncmFudHMYASADKAsyHy5rZWVsc29uLnByb2Nlc3MudjEuSGFuZGxlR3JhbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEikKBWFzX29mGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKaAQogRGVsZXRlU2Vzc2lvblByb2Nlc3NTdGF0ZVJlcXVlc3QSEgoKc2Vzc2lvbl9pZBgBIAEoCRI8Cg1vcnBoYW5fcG9saWN5GAIgASgOMiAua2VlbHNvbi5wcm9jZXNzLnYxLk9ycGhhblBvbGljeUgAiAEBEhIKCnJlcXVlc3RfaWQYAyABKAlCEAoOX29ycGhhbl9wb2xpY3kibwohRGVsZXRlU2Vzc2lvblByb2Nlc3NTdGF0ZVJlc3BvbnNlEjgKBnJlcG9ydBgBIAEoCzIoLmtlZWxzb24ucHJvY2Vzcy52MS5TZXNzaW9uUHJvY2Vzc1JlcG9ydBIQCghyZXZpc2lvbhgCIAEoBCp6ChJSZWdpc3RyeUR1cmFiaWxpdHkSIwofUkVHSVNUUllfRFVSQUJJTElUWV9VTlNQRUNJRklFRBAAEh8KG1JFR0lTVFJZX0RVUkFCSUxJVFlfRFVSQUJMRRABEh4KGlJFR0lTVFJZX0RVUkFCSUxJVFlfSU5MSU5FEAIqxgEKFVByb2Nlc3NXYXRjaEVuZFJlYXNvbhIoCiRQUk9DRVNTX1dBVENIX0VORF9SRUFTT05fVU5TUEVDSUZJRUQQABIoCiRQUk9DRVNTX1dBVENIX0VORF9SRUFTT05fU0xPV19SRUFERVIQARIsCihQUk9DRVNTX1dBVENIX0VORF9SRUFTT05fU0VSVkVSX0RSQUlOSU5HEAISKwonUFJPQ0VTU19XQVRDSF9FTkRfUkVBU09OX1BST0NFU1NfUFJVTkVEEAMy7RUKFlByb2Nlc3NSZWdpc3RyeVNlcnZpY2USagoPUmVnaXN0ZXJQcm9jZXNzEioua2VlbHNvbi5wcm9jZXNzLnYxLlJlZ2lzdGVyUHJvY2Vzc1JlcXVlc3QaKy5rZWVsc29uLnByb2Nlc3MudjEuUmVnaXN0ZXJQcm9jZXNzUmVzcG9uc2USYAoKR2V0UHJvY2VzcxIlLmtlZWxzb24ucHJvY2Vzcy52MS5HZXRQcm9jZXNzUmVxdWVzdBomLmtlZWxzb24ucHJvY2Vzcy52MS5HZXRQcm9jZXNzUmVzcG9uc2UiA5ACARJpCg1MaXN0UHJvY2Vzc2VzEigua2VlbHNvbi5wcm9jZXNzLnYxLkxpc3RQcm9jZXNzZXNSZXF1ZXN0Gikua2VlbHNvbi5wcm9jZXNzLnYxLkxpc3RQcm9jZXNzZXNSZXNwb25zZSIDkAIBEm8KD0xpc3ROb25UZXJtaW5hbBIqLmtlZWxzb24ucHJvY2Vzcy52MS5MaXN0Tm9uVGVybWluYWxSZXF1ZXN0Gisua2VlbHNvbi5wcm9jZXNzLnYxLkxpc3ROb25UZXJtaW5hbFJlc3BvbnNlIgOQAgESbwoPR2V0UmVnaXN0cnlJbmZvEioua2VlbHNvbi5wcm9jZXNzLnYxLkdldFJlZ2lzdHJ5SW5mb1JlcXVlc3QaKy5rZWVsc29uLnByb2Nlc3MudjEuR2V0UmVnaXN0cnlJbmZvUmVzcG9uc2UiA5ACARJnCg5TZXRFeHRlcm5hbFJlZhIpLmtlZWxzb24ucHJvY2Vzcy52MS5TZXRFeHRlcm5hbFJlZlJlcXVlc3QaKi5rZWVsc29uLnByb2Nlc3MudjEuU2V0RXh0ZXJuYWxSZWZSZXNwb25zZRJnCg5SZXF1ZXN0QWJhbmRvbhIpLmtlZWxzb24ucHJvY2Vzcy52MS5SZXF1ZXN0QWJhbmRvblJlcXVlc3QaKi5rZWVsc29uLnByb2Nlc3MudjEuUmVxdWVzdEFiYW5kb25SZXNwb25zZRJnCg5TZXRQcm9jZXNzV2FpdBIpLmtlZWxzb24ucHJvY2Vzcy52MS5TZXRQcm9jZXNzV2FpdFJlcXVlc3QaKi5rZWVsc29uLnByb2Nlc3MudjEuU2V0UHJvY2Vzc1dhaXRSZXNwb25zZRJnCg5QcnVuZVByb2Nlc3NlcxIpLmtlZWxzb24ucHJvY2Vzcy52MS5QcnVuZVByb2Nlc3Nlc1JlcXVlc3QaKi5rZWVsc29uLnByb2Nlc3MudjEuUHJ1bmVQcm9jZXNzZXNSZXNwb25zZRJeCgtBcHBlbmRFdmVudBImLmtlZWxzb24ucHJvY2Vzcy52MS5BcHBlbmRFdmVudFJlcXVlc3QaJy5rZWVsc29uLnByb2Nlc3MudjEuQXBwZW5kRXZlbnRSZXNwb25zZRJgCgpMaXN0RXZlbnRzEiUua2VlbHNvbi5wcm9jZXNzLnYxLkxpc3RFdmVudHNSZXF1ZXN0GiYua2VlbHNvbi5wcm9jZXNzLnYxLkxpc3RFdmVudHNSZXNwb25zZSIDkAIBEmwKDkxpc3RXYWtlRXZlbnRzEikua2VlbHNvbi5wcm9jZXNzLnYxLkxpc3RXYWtlRXZlbnRzUmVxdWVzdBoqLmtlZWxzb24ucHJvY2Vzcy52MS5MaXN0V2FrZUV2ZW50c1Jlc3BvbnNlIgOQAgESXQoJV2FpdEV2ZW50EiQua2VlbHNvbi5wcm9jZXNzLnYxLldhaXRFdmVudFJlcXVlc3QaJS5rZWVsc29uLnByb2Nlc3MudjEuV2FpdEV2ZW50UmVzcG9uc2UiA5ACARJlCgtXYXRjaEV2ZW50cxImLmtlZWxzb24ucHJvY2Vzcy52MS5XYXRjaEV2ZW50c1JlcXVlc3QaJy5rZWVsc29uLnByb2Nlc3MudjEuV2F0Y2hFdmVudHNSZXNwb25zZSIDkAIBMAESZgoMQXdhaXRQcm9jZXNzEicua2VlbHNvbi5wcm9jZXNzLnYxLkF3YWl0UHJvY2Vzc1JlcXVlc3QaKC5rZWVsc29uLnByb2Nlc3MudjEuQXdhaXRQcm9jZXNzUmVzcG9uc2UiA5ACARJqCg9Db21wbGV0ZVByb2Nlc3MSKi5rZWVsc29uLnByb2Nlc3MudjEuQ29tcGxldGVQcm9jZXNzUmVxdWVzdBorLmtlZWxzb24ucHJvY2Vzcy52MS5Db21wbGV0ZVByb2Nlc3NSZXNwb25zZRJkCg1DYW5jZWxQcm9jZXNzEigua2VlbHNvbi5wcm9jZXNzLnYxLkNhbmNlbFByb2Nlc3NSZXF1ZXN0Gikua2VlbHNvbi5wcm9jZXNzLnYxLkNhbmNlbFByb2Nlc3NSZXNwb25zZRJSCgdBY2tXYWtlEiIua2VlbHNvbi5wcm9jZXNzLnYxLkFja1dha2VSZXF1ZXN0GiMua2VlbHNvbi5wcm9jZXNzLnYxLkFja1dha2VSZXNwb25zZRJuCg5XYXRjaFByb2Nlc3NlcxIpLmtlZWxzb24ucHJvY2Vzcy52MS5XYXRjaFByb2Nlc3Nlc1JlcXVlc3QaKi5rZWVsc29uLnByb2Nlc3MudjEuV2F0Y2hQcm9jZXNzZXNSZXNwb25zZSIDkAIBMAESXgoLR3JhbnRIYW5kbGUSJi5rZWVsc29uLnByb2Nlc3MudjEuR3JhbnRIYW5kbGVSZXF1ZXN0Gicua2VlbHNvbi5wcm9jZXNzLnYxLkdyYW50SGFuZGxlUmVzcG9uc2USYQoMUmV2b2tlSGFuZGxlEicua2VlbHNvbi5wcm9jZXNzLnYxLlJldm9rZUhhbmRsZVJlcXVlc3QaKC5rZWVsc29uLnByb2Nlc3MudjEuUmV2b2tlSGFuZGxlUmVzcG9uc2USeQoUVHJhbnNmZXJIYW5kbGVHcmFudHMSLy5rZWVsc29uLnByb2Nlc3MudjEuVHJhbnNmZXJIYW5kbGVHcmFudHNSZXF1ZXN0GjAua2VlbHNvbi5wcm9jZXNzLnYxLlRyYW5zZmVySGFuZGxlR3JhbnRzUmVzcG9uc2UScgoQTGlzdEhhbmRsZUdyYW50cxIrLmtlZWxzb24ucHJvY2Vzcy52MS5MaXN0SGFuZGxlR3JhbnRzUmVxdWVzdBosLmtlZWxzb24ucHJvY2Vzcy52MS5MaXN0SGFuZGxlR3JhbnRzUmVzcG9uc2UiA5ACARJsCg5IYXNIYW5kbGVHcmFudBIpLmtlZWxzb24ucHJvY2Vzcy52MS5IYXNIYW5kbGVHcmFudFJlcXVlc3QaKi5rZWVsc29uLnByb2Nlc3MudjEuSGFzSGFuZGxlR3JhbnRSZXNwb25zZSIDkAIBEnUKEUxpc3RQcm9jZXNzR3JhbnRzEiwua2VlbHNvbi5wcm9jZXNzLnYxLkxpc3RQcm9jZXNzR3JhbnRzUmVxdWVzdBotLmtlZWxzb24ucHJvY2Vzcy52MS5MaXN0UHJvY2Vzc0dyYW50c1Jlc3BvbnNlIgOQAgESiAEKGURlbGV0ZVNlc3Npb25Qcm9jZXNzU3RhdGUSNC5rZWVsc29uLnByb2Nlc3MudjEuRGVsZXRlU2Vzc2lvblByb2Nlc3NTdGF0ZVJlcXVlc3QaNS5rZWVsc29uLnByb2Nlc3MudjEuRGVsZXRlU2Vzc2lvblByb2Nlc3NTdGF0ZVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_keelson_process_v1_messages]);
 
 /**
  * Asks for a process to be registered.
@@ -1709,6 +1709,503 @@ export const ProcessesEndSchema: GenMessage<ProcessesEnd> = /*@__PURE__*/
   messageDesc(file_keelson_process_v1_service, 45);
 
 /**
+ * Asks for a grant.
+ *
+ * @generated from message keelson.process.v1.GrantHandleRequest
+ */
+export type GrantHandleRequest = Message<"keelson.process.v1.GrantHandleRequest"> & {
+  /**
+   * Who shall have it. Required.
+   *
+   * @generated from field: keelson.process.v1.ProcessScope scope = 1;
+   */
+  scope?: ProcessScope | undefined;
+
+  /**
+   * The process. Required.
+   *
+   * @generated from field: string process_id = 2;
+   */
+  processId: string;
+
+  /**
+   * What the scope calls it. Optional.
+   *
+   * @generated from field: keelson.process.v1.HandleDescriptor descriptor = 3;
+   */
+  descriptor?: HandleDescriptor | undefined;
+
+  /**
+   * Idempotency id of the call. Optional.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message keelson.process.v1.GrantHandleRequest.
+ * Use `create(GrantHandleRequestSchema)` to create a new message.
+ */
+export const GrantHandleRequestSchema: GenMessage<GrantHandleRequest> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 46);
+
+/**
+ * The process is granted.
+ *
+ * @generated from message keelson.process.v1.GrantHandleResponse
+ */
+export type GrantHandleResponse = Message<"keelson.process.v1.GrantHandleResponse"> & {
+  /**
+   * The grant. Always set.
+   *
+   * @generated from field: keelson.process.v1.HandleGrant grant = 1;
+   */
+  grant?: HandleGrant | undefined;
+
+  /**
+   * Whether this call made it.
+   *
+   * @generated from field: bool created = 2;
+   */
+  created: boolean;
+
+  /**
+   * Revision of the session's grants.
+   *
+   * @generated from field: uint64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message keelson.process.v1.GrantHandleResponse.
+ * Use `create(GrantHandleResponseSchema)` to create a new message.
+ */
+export const GrantHandleResponseSchema: GenMessage<GrantHandleResponse> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 47);
+
+/**
+ * Asks for a grant to be taken away.
+ *
+ * @generated from message keelson.process.v1.RevokeHandleRequest
+ */
+export type RevokeHandleRequest = Message<"keelson.process.v1.RevokeHandleRequest"> & {
+  /**
+   * Who has it. Required.
+   *
+   * @generated from field: keelson.process.v1.ProcessScope scope = 1;
+   */
+  scope?: ProcessScope | undefined;
+
+  /**
+   * The process. Required.
+   *
+   * @generated from field: string process_id = 2;
+   */
+  processId: string;
+
+  /**
+   * Idempotency id of the call. Optional.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message keelson.process.v1.RevokeHandleRequest.
+ * Use `create(RevokeHandleRequestSchema)` to create a new message.
+ */
+export const RevokeHandleRequestSchema: GenMessage<RevokeHandleRequest> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 48);
+
+/**
+ * The grant is not there any more.
+ *
+ * @generated from message keelson.process.v1.RevokeHandleResponse
+ */
+export type RevokeHandleResponse = Message<"keelson.process.v1.RevokeHandleResponse"> & {
+  /**
+   * Whether this call took it away.
+   *
+   * @generated from field: bool revoked = 1;
+   */
+  revoked: boolean;
+
+  /**
+   * Revision of the session's grants.
+   *
+   * @generated from field: uint64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message keelson.process.v1.RevokeHandleResponse.
+ * Use `create(RevokeHandleResponseSchema)` to create a new message.
+ */
+export const RevokeHandleResponseSchema: GenMessage<RevokeHandleResponse> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 49);
+
+/**
+ * Asks for grants to be moved.
+ *
+ * @generated from message keelson.process.v1.TransferHandleGrantsRequest
+ */
+export type TransferHandleGrantsRequest = Message<"keelson.process.v1.TransferHandleGrantsRequest"> & {
+  /**
+   * Who has them. Required.
+   *
+   * @generated from field: keelson.process.v1.ProcessScope from = 1;
+   */
+  from?: ProcessScope | undefined;
+
+  /**
+   * Who shall have them. Required, another scope.
+   *
+   * @generated from field: keelson.process.v1.ProcessScope to = 2;
+   */
+  to?: ProcessScope | undefined;
+
+  /**
+   * The processes, at most 1,000 and each once. Nothing happens when empty.
+   *
+   * @generated from field: repeated string process_ids = 3;
+   */
+  processIds: string[];
+
+  /**
+   * Idempotency id of the call. Optional.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message keelson.process.v1.TransferHandleGrantsRequest.
+ * Use `create(TransferHandleGrantsRequestSchema)` to create a new message.
+ */
+export const TransferHandleGrantsRequestSchema: GenMessage<TransferHandleGrantsRequest> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 50);
+
+/**
+ * The grants are moved.
+ *
+ * @generated from message keelson.process.v1.TransferHandleGrantsResponse
+ */
+export type TransferHandleGrantsResponse = Message<"keelson.process.v1.TransferHandleGrantsResponse"> & {
+  /**
+   * The grants that the target has now, in the order of the request.
+   *
+   * @generated from field: repeated keelson.process.v1.HandleGrant grants = 1;
+   */
+  grants: HandleGrant[];
+
+  /**
+   * Revision of the grants of the session that had them.
+   *
+   * @generated from field: uint64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message keelson.process.v1.TransferHandleGrantsResponse.
+ * Use `create(TransferHandleGrantsResponseSchema)` to create a new message.
+ */
+export const TransferHandleGrantsResponseSchema: GenMessage<TransferHandleGrantsResponse> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 51);
+
+/**
+ * Asks for the grants of a scope.
+ *
+ * @generated from message keelson.process.v1.ListHandleGrantsRequest
+ */
+export type ListHandleGrantsRequest = Message<"keelson.process.v1.ListHandleGrantsRequest"> & {
+  /**
+   * Who has them. Required.
+   *
+   * @generated from field: keelson.process.v1.ProcessScope scope = 1;
+   */
+  scope?: ProcessScope | undefined;
+
+  /**
+   * Only those of processes that have not ended.
+   *
+   * @generated from field: bool live_only = 2;
+   */
+  liveOnly: boolean;
+
+  /**
+   * Most grants on the page, 1 to 1,000. 100 when 0.
+   *
+   * @generated from field: uint32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before, with the same scope. The first page when empty.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message keelson.process.v1.ListHandleGrantsRequest.
+ * Use `create(ListHandleGrantsRequestSchema)` to create a new message.
+ */
+export const ListHandleGrantsRequestSchema: GenMessage<ListHandleGrantsRequest> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 52);
+
+/**
+ * A page of grants.
+ *
+ * @generated from message keelson.process.v1.ListHandleGrantsResponse
+ */
+export type ListHandleGrantsResponse = Message<"keelson.process.v1.ListHandleGrantsResponse"> & {
+  /**
+   * The grants, by process. May be empty even when there are more pages.
+   *
+   * @generated from field: repeated keelson.process.v1.HandleGrantEntry entries = 1;
+   */
+  entries: HandleGrantEntry[];
+
+  /**
+   * Token of the next page. Empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Everything that was acknowledged before this time is in the page. Always set.
+   *
+   * @generated from field: google.protobuf.Timestamp as_of = 3;
+   */
+  asOf?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message keelson.process.v1.ListHandleGrantsResponse.
+ * Use `create(ListHandleGrantsResponseSchema)` to create a new message.
+ */
+export const ListHandleGrantsResponseSchema: GenMessage<ListHandleGrantsResponse> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 53);
+
+/**
+ * A grant and its process.
+ *
+ * @generated from message keelson.process.v1.HandleGrantEntry
+ */
+export type HandleGrantEntry = Message<"keelson.process.v1.HandleGrantEntry"> & {
+  /**
+   * The grant. Always set.
+   *
+   * @generated from field: keelson.process.v1.HandleGrant grant = 1;
+   */
+  grant?: HandleGrant | undefined;
+
+  /**
+   * The process, without input, event types and output. Always set.
+   *
+   * @generated from field: keelson.process.v1.Process process = 2;
+   */
+  process?: Process | undefined;
+};
+
+/**
+ * Describes the message keelson.process.v1.HandleGrantEntry.
+ * Use `create(HandleGrantEntrySchema)` to create a new message.
+ */
+export const HandleGrantEntrySchema: GenMessage<HandleGrantEntry> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 54);
+
+/**
+ * Asks whether a scope may address a process.
+ *
+ * @generated from message keelson.process.v1.HasHandleGrantRequest
+ */
+export type HasHandleGrantRequest = Message<"keelson.process.v1.HasHandleGrantRequest"> & {
+  /**
+   * Who. Required.
+   *
+   * @generated from field: keelson.process.v1.ProcessScope scope = 1;
+   */
+  scope?: ProcessScope | undefined;
+
+  /**
+   * The process; not an error when it is unknown. Required.
+   *
+   * @generated from field: string process_id = 2;
+   */
+  processId: string;
+};
+
+/**
+ * Describes the message keelson.process.v1.HasHandleGrantRequest.
+ * Use `create(HasHandleGrantRequestSchema)` to create a new message.
+ */
+export const HasHandleGrantRequestSchema: GenMessage<HasHandleGrantRequest> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 55);
+
+/**
+ * Whether the scope may address the process.
+ *
+ * @generated from message keelson.process.v1.HasHandleGrantResponse
+ */
+export type HasHandleGrantResponse = Message<"keelson.process.v1.HasHandleGrantResponse"> & {
+  /**
+   * Whether the grant and the process are there.
+   *
+   * @generated from field: bool granted = 1;
+   */
+  granted: boolean;
+};
+
+/**
+ * Describes the message keelson.process.v1.HasHandleGrantResponse.
+ * Use `create(HasHandleGrantResponseSchema)` to create a new message.
+ */
+export const HasHandleGrantResponseSchema: GenMessage<HasHandleGrantResponse> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 56);
+
+/**
+ * Asks for all grants of a process.
+ *
+ * @generated from message keelson.process.v1.ListProcessGrantsRequest
+ */
+export type ListProcessGrantsRequest = Message<"keelson.process.v1.ListProcessGrantsRequest"> & {
+  /**
+   * The process. Required.
+   *
+   * @generated from field: string process_id = 1;
+   */
+  processId: string;
+
+  /**
+   * Most grants on the page, 1 to 1,000. 100 when 0.
+   *
+   * @generated from field: uint32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before. The first page when empty.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message keelson.process.v1.ListProcessGrantsRequest.
+ * Use `create(ListProcessGrantsRequestSchema)` to create a new message.
+ */
+export const ListProcessGrantsRequestSchema: GenMessage<ListProcessGrantsRequest> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 57);
+
+/**
+ * A page of grants of a process.
+ *
+ * @generated from message keelson.process.v1.ListProcessGrantsResponse
+ */
+export type ListProcessGrantsResponse = Message<"keelson.process.v1.ListProcessGrantsResponse"> & {
+  /**
+   * The grants, by session and scope. May be empty even when there are more pages.
+   *
+   * @generated from field: repeated keelson.process.v1.HandleGrant grants = 1;
+   */
+  grants: HandleGrant[];
+
+  /**
+   * Token of the next page. Empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Everything that was acknowledged before this time is in the page. Always set.
+   *
+   * @generated from field: google.protobuf.Timestamp as_of = 3;
+   */
+  asOf?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message keelson.process.v1.ListProcessGrantsResponse.
+ * Use `create(ListProcessGrantsResponseSchema)` to create a new message.
+ */
+export const ListProcessGrantsResponseSchema: GenMessage<ListProcessGrantsResponse> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 58);
+
+/**
+ * Asks for the process state of a session to be deleted.
+ *
+ * @generated from message keelson.process.v1.DeleteSessionProcessStateRequest
+ */
+export type DeleteSessionProcessStateRequest = Message<"keelson.process.v1.DeleteSessionProcessStateRequest"> & {
+  /**
+   * The session. Required.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+
+  /**
+   * What to do with processes that lose their last grant. REPORT when absent.
+   *
+   * @generated from field: optional keelson.process.v1.OrphanPolicy orphan_policy = 2;
+   */
+  orphanPolicy?: OrphanPolicy | undefined;
+
+  /**
+   * Idempotency id of the call. Optional.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message keelson.process.v1.DeleteSessionProcessStateRequest.
+ * Use `create(DeleteSessionProcessStateRequestSchema)` to create a new message.
+ */
+export const DeleteSessionProcessStateRequestSchema: GenMessage<DeleteSessionProcessStateRequest> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 59);
+
+/**
+ * The process state of the session is deleted.
+ *
+ * @generated from message keelson.process.v1.DeleteSessionProcessStateResponse
+ */
+export type DeleteSessionProcessStateResponse = Message<"keelson.process.v1.DeleteSessionProcessStateResponse"> & {
+  /**
+   * What was done. Always set.
+   *
+   * @generated from field: keelson.process.v1.SessionProcessReport report = 1;
+   */
+  report?: SessionProcessReport | undefined;
+
+  /**
+   * Revision of the session's grants.
+   *
+   * @generated from field: uint64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message keelson.process.v1.DeleteSessionProcessStateResponse.
+ * Use `create(DeleteSessionProcessStateResponseSchema)` to create a new message.
+ */
+export const DeleteSessionProcessStateResponseSchema: GenMessage<DeleteSessionProcessStateResponse> = /*@__PURE__*/
+  messageDesc(file_keelson_process_v1_service, 60);
+
+/**
  * How safe a registry is.
  *
  * @generated from enum keelson.process.v1.RegistryDurability
@@ -2018,6 +2515,86 @@ export const ProcessRegistryService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchProcessesRequestSchema;
     output: typeof WatchProcessesResponseSchema;
+  },
+  /**
+   * Lets a scope address a process; it may from the answer on. Granted again, the descriptor is
+   * replaced. Errors: HANDLE_IN_TRANSFER, SESSION_DELETED, LIMIT_EXCEEDED (grants of the session,
+   * sessions of the process).
+   *
+   * @generated from rpc keelson.process.v1.ProcessRegistryService.GrantHandle
+   */
+  grantHandle: {
+    methodKind: "unary";
+    input: typeof GrantHandleRequestSchema;
+    output: typeof GrantHandleResponseSchema;
+  },
+  /**
+   * Takes a grant away. Answers `revoked: false` when there is none. Errors: HANDLE_IN_TRANSFER.
+   *
+   * @generated from rpc keelson.process.v1.ProcessRegistryService.RevokeHandle
+   */
+  revokeHandle: {
+    methodKind: "unary";
+    input: typeof RevokeHandleRequestSchema;
+    output: typeof RevokeHandleResponseSchema;
+  },
+  /**
+   * Moves grants from one scope to another, all or none. A grant that the target has is replaced.
+   * Answered once the target has them; at another session's the source may list them as leaving for
+   * a moment longer. Errors: HANDLE_NOT_GRANTED, HANDLE_IN_TRANSFER, SESSION_DELETED (of either
+   * session; the grants are where they were).
+   *
+   * @generated from rpc keelson.process.v1.ProcessRegistryService.TransferHandleGrants
+   */
+  transferHandleGrants: {
+    methodKind: "unary";
+    input: typeof TransferHandleGrantsRequestSchema;
+    output: typeof TransferHandleGrantsResponseSchema;
+  },
+  /**
+   * Lists the grants of a scope, by process, with the processes. Errors: PAGE_TOKEN_INVALID. Free
+   * of side effects.
+   *
+   * @generated from rpc keelson.process.v1.ProcessRegistryService.ListHandleGrants
+   */
+  listHandleGrants: {
+    methodKind: "unary";
+    input: typeof ListHandleGrantsRequestSchema;
+    output: typeof ListHandleGrantsResponseSchema;
+  },
+  /**
+   * Answers whether a scope may address a process: the grant and the process are there. Free of
+   * side effects.
+   *
+   * @generated from rpc keelson.process.v1.ProcessRegistryService.HasHandleGrant
+   */
+  hasHandleGrant: {
+    methodKind: "unary";
+    input: typeof HasHandleGrantRequestSchema;
+    output: typeof HasHandleGrantResponseSchema;
+  },
+  /**
+   * Lists all grants of a process, by session and scope. Errors: PAGE_TOKEN_INVALID. Free of side
+   * effects.
+   *
+   * @generated from rpc keelson.process.v1.ProcessRegistryService.ListProcessGrants
+   */
+  listProcessGrants: {
+    methodKind: "unary";
+    input: typeof ListProcessGrantsRequestSchema;
+    output: typeof ListProcessGrantsResponseSchema;
+  },
+  /**
+   * Takes all grants of a session and its frames away, for good: the session is granted nothing and
+   * gets no wakes any more. Processes, their events, acknowledgements and leases stay. Answered
+   * once every process was told. Idempotent: a second report is empty.
+   *
+   * @generated from rpc keelson.process.v1.ProcessRegistryService.DeleteSessionProcessState
+   */
+  deleteSessionProcessState: {
+    methodKind: "unary";
+    input: typeof DeleteSessionProcessStateRequestSchema;
+    output: typeof DeleteSessionProcessStateResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_keelson_process_v1_service, 0);
