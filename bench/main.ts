@@ -17,6 +17,7 @@ import { startEmbedded } from "../src/embedded/launcher.ts";
 import { benchBulk } from "./sections/bulk.ts";
 import { benchCancel } from "./sections/cancel.ts";
 import { benchDispatch } from "./sections/dispatch.ts";
+import { benchGrants } from "./sections/grants.ts";
 import { benchScale } from "./sections/scale.ts";
 import { benchUnary } from "./sections/unary.ts";
 import type { BenchScale } from "./support/environment.ts";
@@ -45,7 +46,7 @@ const QUICK: BenchScale = {
 const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
-    only: { type: "string", default: "a,b,c,d,e,f,h" },
+    only: { type: "string", default: "a,b,c,d,e,f,h,k" },
     output: { type: "string", default: "bench/results.json" },
   },
 });
@@ -71,6 +72,7 @@ try {
   if (sections.has("c") || sections.has("d")) await benchDispatch(environment);
   if (sections.has("e") || sections.has("f")) await benchScale(environment);
   if (sections.has("h")) await benchCancel(environment);
+  if (sections.has("k")) await benchGrants(environment);
 } finally {
   await database.stop();
   rmSync(dataDirectory, { recursive: true, force: true });

@@ -4,6 +4,7 @@ import { type Client, Code, ConnectError, createClient, type Transport } from "@
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts";
+import { ProcessRegistryService } from "../../../gen/keelson/process/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../../gen/keelson/runtime/v1/service_pb.ts";
 import { makeKeptConnection } from "../../../src/cli/client/kept-connection.ts";
 import { pauseFor } from "./waiting.ts";
@@ -12,6 +13,7 @@ import { pauseFor } from "./waiting.ts";
 export interface Endpoint {
   readonly runtimes: Client<typeof RuntimeControlPlaneService>;
   readonly executors: Client<typeof ExecutorService>;
+  readonly processes: Client<typeof ProcessRegistryService>;
 }
 
 /** How calls travel: gRPC over HTTP/2, or JSON over HTTP/1.1. */
@@ -72,6 +74,7 @@ function endpointAt(url: string, protocol: Protocol): Endpoint {
   return {
     runtimes: createClient(RuntimeControlPlaneService, transport),
     executors: createClient(ExecutorService, transport),
+    processes: createClient(ProcessRegistryService, transport),
   };
 }
 

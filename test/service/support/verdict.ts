@@ -56,6 +56,8 @@ const FACTS: Readonly<Record<string, readonly string[]>> = {
   EXECUTOR_INCARNATION_DEAD: ["executorId", "incarnationId"],
   INPUT_ALREADY_ADMITTED: ["existingId", "sameContent"],
   INPUT_NOT_RUNNABLE: ["kind"],
+  HANDLE_IN_TRANSFER: ["processId"],
+  HANDLE_NOT_GRANTED: ["processId"],
   INPUT_REJECTED: ["rejection"],
   INPUTS_ACTIVE: ["active"],
   INVALID_STATE: ["state"],
@@ -73,6 +75,13 @@ const FACTS: Readonly<Record<string, readonly string[]>> = {
   RUN_NOT_FOUND: ["runId"],
   STATE_MISMATCH: ["expectedState", "state"],
 };
+
+/** Reasons of errors that name what is wrong field by field. */
+const FIELD_REASONS: ReadonlySet<string> = new Set([
+  "INVALID_FIELD",
+  "PAYLOAD_SCHEMA_INVALID",
+  "PAYLOAD_SCHEMA_MISMATCH",
+]);
 
 /** Throws when an error does not bring the facts that belong to its reason. */
 function assertFacts(reason: string, metadata: Readonly<Record<string, string>>): void {
@@ -92,7 +101,7 @@ export function typedErrorOf(thrown: unknown): TypedError {
   const fields = error
     .findDetails(BadRequestSchema)
     .flatMap(({ fieldViolations }) => fieldViolations.map((violation) => violation.field));
-  if ((reason === "INVALID_FIELD") !== fields.length > 0) {
+  if (FIELD_REASONS.has(reason) !== fields.length > 0) {
     throw new Error(`${reason} came with ${fields.length} violations`);
   }
   const [failure] = error.findDetails(PreconditionFailureSchema);
