@@ -84,10 +84,7 @@ describe("wakes", () => {
     const schema = { type: "object", required: ["name"], properties: { name: { type: "string" } } };
     const template = {
       template: "{name} is {state}",
-      fields: {
-        name: { selector: { case: "pointer", value: "/name" } },
-        state: { selector: { case: "fixed", value: json("ready") } },
-      },
+      fields: { name: "/name", state: "/state" },
     } as const;
     const input = { selector: { case: "template", value: template } } as const;
     await waking(clients, "p", {
@@ -103,7 +100,7 @@ describe("wakes", () => {
     expect(await refusalOf(invalid)).toMatchObject({ reason: "PAYLOAD_SCHEMA_MISMATCH" });
     const undeclared = processes.appendEvent({ processId: "p", eventType: "other" });
     expect(await refusalOf(undeclared)).toMatchObject({ reason: "EVENT_TYPE_UNDECLARED" });
-    const payload = json({ name: "build" });
+    const payload = json({ name: "build", state: "ready" });
     const { event } = await processes.appendEvent({ processId: "p", eventType: "named", payload });
     expect(event?.wake).toMatchObject({ runtimeId: RUNTIME, input: "build is ready" });
     await expect
