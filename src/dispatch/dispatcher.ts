@@ -25,7 +25,6 @@ import { executorFacts } from "./executor-facts.ts";
 import { makeHeldRuns } from "./held-runs.ts";
 import { makeHeldStreams } from "./held-streams.ts";
 import { makeHostedDrains } from "./hosted-drains.ts";
-import { makeLeaseSweeper } from "./lease-sweeper.ts";
 import { makeNamedRuntimes } from "./named-runtimes.ts";
 import { type Notice, type NoticeHolder, noticesOf } from "./notices.ts";
 import type { Payloads } from "./payloads.ts";
@@ -69,6 +68,10 @@ export interface Dispatcher {
   readonly advanced: (stream: StreamName, commit: RuntimeCommit) => void;
   /** Takes back a run that nobody acknowledged in time; `row` is where the timer was found. */
   readonly tick: (stream: StreamName, row?: StreamRow) => Promise<void>;
+  /** Tells a runtime that the register of its executor lapsed; `row` is where that was found. */
+  readonly lapse: (holder: string, row: StreamRow) => Promise<void>;
+  /** Ends the session of a holder whose register lapsed. */
+  readonly endSession: (holder: string) => void;
   /**
    * Opens (or takes over) the session of an incarnation and sends again what it holds and does not
    * name in `heldRunIds`. Refuses EXECUTOR_INCARNATION_DEAD, LIMIT_EXCEEDED, SERVER_DRAINING.
@@ -188,7 +191,7 @@ function makeParts(options: DispatcherOptions, onStaleRow: (row: StreamRow) => v
 
 /** Makes the dispatcher of a process. */
 export function makeDispatcher(options: DispatcherOptions): Dispatcher {
-  const { engine, storage, streams, payloads, clock, observer, summarize } = options;
+  const { engine, storage, streams, payloads, clock, summarize } = options;
   const { time, membership } = engine;
   const parts = makeParts(options, onStaleRow);
   const { registers, assigner, named, pools, held, drains, sessions } = parts;
@@ -346,18 +349,6 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     if (row && events.length === 0) onStaleRow(row);
   }
 
-  const sweeper = makeLeaseSweeper({
-    leases: storage.leases,
-    views: storage.views,
-    clock,
-    observer,
-    databaseTime: storage.databaseTime,
-    nowMs: time.nowMs,
-    steadyForMs: membership.steadyForMs,
-    onLapsed: sessions.end,
-    lapse,
-  });
-
   engine.onNewsElsewhere({
     onRunnable: (points) => {
       for (const point of points) hearOfRunnable(point);
@@ -370,16 +361,16 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
 
   return {
     start: () => {
-      sweeper.start();
       clock.after(POLL_MS, poll);
     },
     stop: () => {
       stopped = true;
-      sweeper.stop();
       sessions.stop();
     },
     advanced,
     tick,
+    lapse,
+    endSession: sessions.end,
     attach: sessions.attach,
     close: sessions.close,
     sessionOf: sessions.of,

@@ -21,6 +21,8 @@ export interface ReadyQueue {
   readonly remove: (stream: StreamName) => void;
   /** Takes the oldest runtime that is due and not beyond the horizon. */
   readonly take: (nowMs: TimeMs) => StreamName | undefined;
+  /** Since when the one waits that `take` would hand out; `undefined` when there is none. */
+  readonly oldestMs: (nowMs: TimeMs) => TimeMs | undefined;
   /** When the next one that is not due yet is; `undefined` when there is none. */
   readonly nextDueMs: () => TimeMs | undefined;
   /** Every runtime that is runnable since then or earlier is known here. */
@@ -85,6 +87,13 @@ export function makeReadyQueue(): ReadyQueue {
     }
   }
 
+  /** The oldest entry that is due and not beyond the horizon. */
+  function oldestAt(nowMs: TimeMs): Entry | undefined {
+    ripen(nowMs);
+    const oldest = firstOf(ready);
+    return oldest === undefined || oldest.runnableSince > horizonMs ? undefined : oldest;
+  }
+
   return {
     offer: (stream, runnableSince, dueAt = runnableSince) => {
       remove(stream);
@@ -95,12 +104,11 @@ export function makeReadyQueue(): ReadyQueue {
     },
     remove,
     take: (nowMs) => {
-      ripen(nowMs);
-      const oldest = firstOf(ready);
-      if (!oldest || oldest.runnableSince > horizonMs) return undefined;
-      remove(oldest.stream);
-      return oldest.stream;
+      const oldest = oldestAt(nowMs);
+      if (oldest !== undefined) remove(oldest.stream);
+      return oldest?.stream;
     },
+    oldestMs: (nowMs) => oldestAt(nowMs)?.runnableSince,
     nextDueMs: () => firstOf(later)?.dueAt,
     horizonMs: () => horizonMs,
     setHorizon: (timeMs) => {

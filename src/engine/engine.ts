@@ -31,7 +31,7 @@ import type { Streams } from "./streams.ts";
 import { makeViewBacklog, type ViewBacklog } from "./view-backlog.ts";
 
 /** Hears at other replicas: of streams that became runnable, of executors that attached. */
-export type NewsListener = Pick<SignalRelayOptions, "onRunnable" | "onAttached">;
+export type NewsListener = Partial<Pick<SignalRelayOptions, "onRunnable" | "onAttached">>;
 
 /** One replica's engine. */
 export interface Engine {
@@ -53,7 +53,7 @@ export interface Engine {
   readonly repair: Pick<Repair, "rebuild">;
   /** The end of the journal, for those who want to hear of every commit of every replica. */
   readonly tail: JournalTail;
-  /** Registers who hears of what happened at other replicas; one listener. */
+  /** Registers another one who hears of what happened at other replicas. */
   readonly onNewsElsewhere: (listener: NewsListener) => void;
 }
 
@@ -105,7 +105,7 @@ function makeNeighbourhood(
   time: DatabaseTime,
   oldestMs: () => TimeMs,
   listened: ListenedStreams,
-  news: () => NewsListener | undefined,
+  news: readonly NewsListener[],
 ): { readonly membership: Membership; readonly relay: SignalRelay; readonly tail: JournalTail } {
   const { storage, clock, observer, replicaId, address, version } = options;
   const membership = makeMembership({
@@ -126,8 +126,12 @@ function makeNeighbourhood(
     hasOthers: membership.hasOthers,
     onMoved: listened.moved,
     onMaybeMoved: () => void listened.probeAll(),
-    onRunnable: (streams) => news()?.onRunnable(streams),
-    onAttached: (lease) => news()?.onAttached(lease),
+    onRunnable: (points) => {
+      for (const listener of news) listener.onRunnable?.(points);
+    },
+    onAttached: (lease) => {
+      for (const listener of news) listener.onAttached?.(lease);
+    },
   });
   const tail = makeJournalTail({ journal: storage.journal, clock, membership, observer });
   return { membership, relay, tail };
@@ -151,13 +155,13 @@ export function makeEngine(options: EngineOptions): Engine {
   const listened = makeListenedStreams(prober, observer);
   const loader = makeLoader({ reads, budget, checkpoints, clock, observer });
   const readAt = makeReadAt(storage);
-  let news: NewsListener | undefined;
+  const news: NewsListener[] = [];
   let stopping = false;
 
   /** Time of the oldest commit that is in flight or not in the views yet; now when all are. */
   const oldestMs = (): TimeMs =>
     Math.min(time.nowMs(), writer.oldestMs() ?? Infinity, views.oldestMs() ?? Infinity);
-  const neighbours = makeNeighbourhood(options, time, oldestMs, listened, () => news);
+  const neighbours = makeNeighbourhood(options, time, oldestMs, listened, news);
   const { membership, relay, tail } = neighbours;
   const writer = makeJournalWriter({ journal, clock, entropy, observer, onStored: relay.tell });
   const committer = makeCommitter({
@@ -241,7 +245,7 @@ export function makeEngine(options: EngineOptions): Engine {
     repair,
     tail,
     onNewsElsewhere: (listener) => {
-      news = listener;
+      news.push(listener);
     },
   };
 }

@@ -249,6 +249,8 @@ export interface LeaseStore {
   readonly get: (holder: string) => Promise<LeaseRow | undefined>;
   /** Rows that are live, whose TTL is not over, and whose last stream serves this. */
   readonly serving: (serves: string, limit: number) => Promise<readonly LeaseRow[]>;
+  /** Removes registers under which no stream stands any more, and whose names never come back. */
+  readonly discard: (holders: readonly string[]) => Promise<void>;
 }
 
 /** One running server. */

@@ -10,13 +10,17 @@ import { BATCH_BYTES_MAX, BATCH_INPUTS_MAX } from "../core/runtime/batch.ts";
 import { ACKNOWLEDGE_TIMEOUT_MS } from "../core/runtime/summarize.ts";
 import { type Dispatcher, makeDispatcher } from "../dispatch/dispatcher.ts";
 import { makeDueTimers } from "../dispatch/due-timers.ts";
+import { makeLeaseSweeper } from "../dispatch/lease-sweeper.ts";
 import { makePayloads, type Payloads } from "../dispatch/payloads.ts";
+import { makeProcessLeases, type ProcessLeases } from "../dispatch/process-leases.ts";
+import { makeProcessQueue } from "../dispatch/process-queue.ts";
 import type { ProcessStreams } from "../dispatch/process-streams.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import { type Blobs, makeBlobs } from "../engine/blobs.ts";
 import { type Engine, makeEngine } from "../engine/engine.ts";
 import type { EngineOptions } from "../engine/engine-parts.ts";
 import { HEARTBEAT_MS } from "../engine/membership.ts";
+import type { Clock } from "../engine/ports.ts";
 import type { GrantsStreams } from "../flows/flow-streams.ts";
 import { type Flows, makeFlows } from "../flows/flows.ts";
 
@@ -36,6 +40,7 @@ export interface ControlPlane {
   readonly processes: ProcessStreams;
   readonly grants: GrantsStreams;
   readonly flows: Flows;
+  readonly processLeases: ProcessLeases;
   readonly payloads: Payloads;
   readonly dispatcher: Dispatcher;
   readonly blobs: Blobs;
@@ -56,9 +61,18 @@ export const RECORD_CLASSES: readonly string[] = [
   ...grantsAggregate.recordClasses,
 ];
 
+async function join(engine: Engine, clock: Clock): Promise<void> {
+  await engine.start();
+  // The others write signals only once they have seen this replica.
+  if (engine.membership.hasOthers()) {
+    await new Promise<void>((resolve) => clock.after(HEARTBEAT_MS, resolve));
+  }
+}
+
 /** Makes the inside of a server. */
 export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
-  const { storage, clock, observer, onAssigned } = options;
+  const { storage, clock, observer } = options;
+  const { views, leases } = storage;
   const engine = makeEngine(options);
   const blobs = makeBlobs({ ...options, store: storage.blobs });
   const payloads = makePayloads(storage.journal, runtimeAggregate.eventFromJson);
@@ -68,53 +82,60 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
   });
   const processes = engine.streamsOf(processAggregate, (stream, commit) => {
     timers.set(stream, processAggregate.summarize(commit.after.state).dueAt);
+    processQueue.advanced(stream, commit);
+    processLeases.advanced(stream, commit);
     flows.processAdvanced(stream, commit);
+  });
+  const processQueue = makeProcessQueue({ ...options, engine, streams: processes, views });
+  const processLeases = makeProcessLeases({
+    ...options,
+    engine,
+    leases,
+    streams: processes,
+    queue: processQueue,
   });
   const grants = engine.streamsOf(grantsAggregate, (stream, commit) => {
     timers.set(stream, grantsAggregate.summarize(commit.after.state).dueAt);
     flows.grantsAdvanced(stream, commit);
   });
   const dispatcher = makeDispatcher({
+    ...options,
     engine,
-    replicaId: options.replicaId,
-    storage,
     streams: runtimes,
     payloads,
-    clock,
-    observer,
-    onAssigned,
     summarize: runtimeAggregate.summarize,
     batchInputsMax: BATCH_INPUTS_MAX,
     batchBytesMax: BATCH_BYTES_MAX,
     acknowledgeTimeoutMs: ACKNOWLEDGE_TIMEOUT_MS,
   });
-  const flows = makeFlows({
-    grants,
-    processes,
-    runtimes,
-    entropy: options.entropy,
-    nowMs: engine.time.nowMs,
-    observer,
-  });
+  const { nowMs } = engine.time;
+  const flows = makeFlows({ ...options, grants, processes, runtimes, nowMs });
+  const { steadyForMs } = engine.membership;
   const timers = makeDueTimers({
-    views: storage.views,
+    views,
     clock,
     time: engine.time,
     observer,
-    steadyForMs: engine.membership.steadyForMs,
+    steadyForMs,
     kinds: new Map([
       [runtimeAggregate.kind, { graceMs: ACKNOWLEDGE_TIMEOUT_MS, tick: dispatcher.tick }],
       ...flows.timedKinds,
     ]),
   });
-
-  async function join(): Promise<void> {
-    await engine.start();
-    // The others write signals only once they have seen this replica.
-    if (engine.membership.hasOthers()) {
-      await new Promise<void>((resolve) => clock.after(HEARTBEAT_MS, resolve));
-    }
-  }
+  const sweeper = makeLeaseSweeper({
+    leases,
+    views,
+    clock,
+    observer,
+    databaseTime: storage.databaseTime,
+    nowMs,
+    steadyForMs,
+    onLapsed: dispatcher.endSession,
+    lapse: async (holder, row) => {
+      const teller = row.kind === processAggregate.kind ? processLeases : dispatcher;
+      await teller.lapse(holder, row);
+    },
+  });
 
   return {
     engine,
@@ -122,19 +143,22 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
     processes,
     grants,
     flows,
+    processLeases,
     payloads,
     dispatcher,
     blobs,
-    join,
+    join: () => join(engine, clock),
     start: () => {
       timers.start();
       blobs.start();
+      sweeper.start();
       dispatcher.start();
     },
     retreat: () => {
       timers.stop();
       blobs.stop();
       flows.stop();
+      sweeper.stop();
       dispatcher.stop();
     },
     stop: engine.stop,

@@ -108,8 +108,10 @@ function leaseCommand(walk: Walk, taken: Step): ProcessCommand {
   const lease = leaseOf(walk, isStale);
   const failure = { type: "failure", class: "a", code: "b", message: `${number % 2}` } as const;
   switch (kind) {
-    case "claim":
-      return story.claimCommand(owner(name, 1 + (number % 2)), 1_000 * (1 + (number % 2)));
+    case "claim": {
+      const claim = story.claimCommand(owner(name, 1 + (number % 2)), 1_000 * (1 + (number % 2)));
+      return { ...claim, isForAnyWork: taken.flag };
+    }
     case "release":
       return story.releaseCommand(lease);
     case "lapse":

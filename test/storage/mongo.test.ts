@@ -37,6 +37,7 @@ const indexOfLabel: Readonly<Record<string, string>> = {
   "journal.readAt": "_id_",
   "journal.streamsOfShard": "_id_",
   "leases.close": "_id_",
+  "leases.discard": "_id_",
   "leases.get": "_id_",
   "leases.lapse": "_id_",
   "leases.open": "_id_",

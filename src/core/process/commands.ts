@@ -102,6 +102,8 @@ export type ProcessCommand =
       /** Fresh; becomes the token when a new lease is granted. Its register is open already. */
       readonly leaseToken: LeaseToken;
       readonly ttlMs: number;
+      /** True when the owner asked for any work: only a new hold on what waits for a worker. */
+      readonly isForAnyWork: boolean;
     }
   | {
       readonly type: "release_lease";

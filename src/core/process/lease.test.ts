@@ -66,6 +66,31 @@ describe("a claim", () => {
   });
 });
 
+describe("a claim of any work", () => {
+  const anyWork = (story: Story, name: string) => ({
+    ...story.claimCommand(owner(name)),
+    isForAnyWork: true,
+  });
+
+  test("is a new hold, never one that the worker has already", () => {
+    const story = registeredStory();
+    expect(story.do(anyWork(story, "a"), "leased").extended).toBe(false);
+    expect(story.met(anyWork(story, "a"))).toBe("LEASE_HELD");
+  });
+
+  test("passes by what waits for a signal, and by what was started by its owner", () => {
+    const waiting = registeredStory();
+    const wait = { signalName: "go", eventType: "progress", ordinal: 1 };
+    waiting.do({ type: "set_wait", processId: PROCESS_ID, wait }, "done");
+    expect(waiting.met(anyWork(waiting, "a"))).toBe("NOT_CLAIMABLE");
+    waiting.append("progress");
+    expect(waiting.met(anyWork(waiting, "a"))).toBe("leased");
+    const bound = registeredStory({ disposition: "owner_bound" });
+    bound.lapse(bound.claim("a"));
+    expect(bound.met(anyWork(bound, "a"))).toBe("NOT_CLAIMABLE");
+  });
+});
+
 describe("a release", () => {
   test("that is stale, repeated or after the end changes nothing", () => {
     const story = registeredStory();

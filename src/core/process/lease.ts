@@ -9,6 +9,7 @@ import { reconciledEnd } from "./cancellation.ts";
 import type { ProcessCommand } from "./commands.ts";
 import { leaseHeld, notClaimable, refused, refusedByTable } from "./refusals.ts";
 import type { Lease, ProcessState } from "./state.ts";
+import { isClaimable, isExhausted } from "./summarize.ts";
 import { verdictOf } from "./table.ts";
 import type { LeaseOwner } from "./terms.ts";
 
@@ -21,12 +22,6 @@ const NOT_HELD: ProcessDecision = { kind: "answer", reply: { type: "released", r
 
 function isSameOwner(left: LeaseOwner, right: LeaseOwner): boolean {
   return left.ownerId === right.ownerId && left.incarnationId === right.incarnationId;
-}
-
-/** Whether the attempts that the registration allows are used up. */
-export function isExhausted(state: ProcessState): boolean {
-  const { attemptsMax } = state.registration ?? {};
-  return attemptsMax !== undefined && state.generation >= attemptsMax;
 }
 
 /** Why a free process is not for this owner; undefined when it is. */
@@ -63,11 +58,14 @@ export function decideClaim(
   if (barred !== undefined) return refused(barred);
   const { lease } = state;
   if (lease !== null) {
-    const isTheirs = isSameOwner(lease.owner, owner);
+    const isTheirs = !command.isForAnyWork && isSameOwner(lease.owner, owner);
     return isTheirs ? decideExtension(lease, command) : refused(leaseHeld(state));
   }
   const problem = claimProblem(state, owner);
   if (problem !== undefined) return refused(problem);
+  if (command.isForAnyWork && !isClaimable(state)) {
+    return refused(notClaimable(state, "it waits for something, or for its own owner"));
+  }
   const generation = state.generation + 1;
   return {
     kind: "commit",

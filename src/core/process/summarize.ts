@@ -6,7 +6,6 @@ import type { StreamSummary } from "../shared/aggregate.ts";
 import type { LeaseToken, TimeMs } from "../shared/ids.ts";
 import { ROLL_FORWARD_AFTER_MS } from "../shared/roll-forward.ts";
 import { factsToJson } from "./facts-codec.ts";
-import { isExhausted } from "./lease.ts";
 import type { ProcessState } from "./state.ts";
 import { wakesDueAt } from "./wakes.ts";
 
@@ -14,7 +13,13 @@ import { wakesDueAt } from "./wakes.ts";
 const BYTES = { state: 4_096, header: 500, wake: 400, holder: 200 } as const;
 
 /** The holder of a lease in views and registers; no executor's name contains a colon. */
-const holderOfLease = (leaseToken: LeaseToken): string => `process:${leaseToken}`;
+export const holderOfLease = (leaseToken: LeaseToken): string => `process:${leaseToken}`;
+
+/** Whether the attempts that the registration allows are used up. */
+export function isExhausted(state: ProcessState): boolean {
+  const { attemptsMax } = state.registration ?? {};
+  return attemptsMax !== undefined && state.generation >= attemptsMax;
+}
 
 /** Whether what the process waits for has come, or somebody wishes its end. */
 function isAwake({ wait, typeCounts, cancelRequest, abandonRequest }: ProcessState): boolean {

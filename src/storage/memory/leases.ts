@@ -25,6 +25,7 @@ export interface LeaseTable {
   readonly settle: (holder: string) => void;
   readonly get: (holder: string) => LeaseRow | undefined;
   readonly serving: (serves: string, limit: number) => readonly LeaseRow[];
+  readonly discard: (holder: string) => void;
 }
 
 function rowOf({ holder, state, ttlMs, renewedAt, attachments }: LeaseRegister): LeaseRow {
@@ -41,6 +42,15 @@ export function makeLeaseTable(log: WriteLog, clock: Clock): LeaseTable {
     log.wrote(() => {
       if (former === undefined) registers.delete(register.holder);
       else registers.set(register.holder, former);
+    });
+  }
+
+  function discard(holder: string): void {
+    const former = registers.get(holder);
+    if (former === undefined) return;
+    registers.delete(holder);
+    log.wrote(() => {
+      registers.set(holder, former);
     });
   }
 
@@ -116,6 +126,7 @@ export function makeLeaseTable(log: WriteLog, clock: Clock): LeaseTable {
       select(limit, (register) => {
         return register.serves === serves && register.state === "live" && !isOverdue(register);
       }),
+    discard,
   };
 }
 
@@ -139,5 +150,9 @@ export function makeMemoryLeases(table: LeaseTable, gate: MemoryGate): LeaseStor
     get: (holder) => gate.run("leases", "get", false, () => table.get(holder)),
     serving: (serves, limit) =>
       gate.run("leases", "serving", false, () => table.serving(serves, limit)),
+    discard: (holders) =>
+      gate.run("leases", "discard", false, () => {
+        for (const holder of holders) table.discard(holder);
+      }),
   };
 }

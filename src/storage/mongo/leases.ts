@@ -224,5 +224,15 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
       const order = { hint: servingIndexName };
       return (await findIn("leases.serving", filter, order, limit)).map(rowFromDocument);
     },
+    discard: async (holders) => {
+      if (holders.length === 0) return;
+      const label = "leases.discard";
+      const reply = await connection.command<UpdateReply>(label, {
+        delete: collection,
+        deletes: [{ q: { _id: { $in: holders } }, limit: 0 }],
+        writeConcern: connection.writeConcerns.replicated,
+      });
+      requireWrites(label, reply);
+    },
   };
 }

@@ -164,6 +164,18 @@ function lapseCases(setup: CaseSetup): void {
     expect(await leases().open(left, longTtlMs)).toBe("lapsed");
   });
 
+  it("discards registers, live or lapsed, whose holder is then not known any more", async () => {
+    const [live, lapsed, kept] = [freshHolder(), freshHolder(), freshHolder()];
+    for (const holder of [live, lapsed, kept]) await leases().open(holder, longTtlMs);
+    await leases().close(lapsed);
+    await leases().discard([live, lapsed, freshHolder()]);
+    await leases().discard([]);
+    expect(await leases().renew([live, lapsed, kept])).toEqual([live, lapsed]);
+    expect([await leases().get(live), await leases().get(lapsed)]).toEqual([undefined, undefined]);
+    const unsettled = (await leases().unsettled(1_000)).map((row) => row.holder);
+    expect(unsettled).not.toContain(lapsed);
+  });
+
   it("does not settle a live register", async () => {
     const holder = freshHolder();
     await leases().open(holder, longTtlMs);

@@ -206,7 +206,8 @@ export class Story {
   claimCommand(who: LeaseOwner, ttlMs = 30_000): CommandOf<"claim_lease"> {
     this.#tokens += 1;
     const leaseToken = leaseTokenOf(`token-${this.#tokens}`);
-    return { type: "claim_lease", processId: PROCESS_ID, owner: who, leaseToken, ttlMs };
+    const claim = { processId: PROCESS_ID, owner: who, leaseToken, ttlMs, isForAnyWork: false };
+    return { type: "claim_lease", ...claim };
   }
 
   claim(name = "worker", life = 1): Lease {
