@@ -244,8 +244,6 @@ export function makeEngine(options: EngineOptions): Engine {
     cache: budget,
     repair,
     tail,
-    onNewsElsewhere: (listener) => {
-      news.push(listener);
-    },
+    onNewsElsewhere: (listener) => void news.push(listener),
   };
 }
