@@ -193,7 +193,6 @@ export function makeEngine(options: EngineOptions): Engine {
     readAt,
     isStopping: () => stopping,
   };
-
   const reprojections = new Map<string, (stream: StreamName) => Promise<void>>();
   const repair = makeRepair({
     storage,
@@ -244,6 +243,8 @@ export function makeEngine(options: EngineOptions): Engine {
     cache: budget,
     repair,
     tail,
-    onNewsElsewhere: (listener) => void news.push(listener),
+    onNewsElsewhere: (listener) => {
+      news.push(listener);
+    },
   };
 }
