@@ -44,6 +44,7 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
   QUEUE_FULL: "attach a worker, wait, or raise the limit with `keelson runtime ensure`",
   RUNTIME_DESTROYED: "take another name: a destroyed runtime never comes back",
   INVALID_STATE: "a stopped runtime comes back with `keelson runtime reset <runtimeId>`",
+  INPUT_ALREADY_ADMITTED: "wait for it with `keelson runtime await <runtimeId> <existingId>`",
   INPUTS_ACTIVE:
     "let them be run, or take them back with `keelson runtime cancel-inputs <runtimeId>`",
   RUN_IN_FLIGHT: "wait for the run, interrupt it, or add --fence where the command has it",

@@ -9,15 +9,19 @@ import {
 import { type ClientFlags, usageError } from "../client/client-command.ts";
 import { labelOption } from "../client/value-options.ts";
 
-/** What the options say. */
-export interface IngestFlags extends ClientFlags {
+/** What the options of an input say. */
+export interface InputFlags extends ClientFlags {
   readonly key?: string;
-  readonly supersede?: string;
   readonly correlation?: string;
   readonly label?: Readonly<Record<string, string>>;
-  readonly steer?: boolean;
   readonly input?: Input;
   readonly ensure?: boolean;
+}
+
+/** What the options of an ingest say. */
+export interface IngestFlags extends InputFlags {
+  readonly supersede?: string;
+  readonly steer?: boolean;
   /** False with `--no-wake`. */
   readonly wake: boolean;
   readonly wait?: boolean;
@@ -34,18 +38,23 @@ function inputOption(text: string): Input {
   }
 }
 
-/** Adds the options of an ingest. */
-export function withIngestOptions(command: Command): Command {
+/** Adds the options of an input. */
+export function withInputOptions(command: Command): Command {
   return command
     .option("--key <key>", "idempotency key: sent twice, it is taken in once, for ever")
-    .option("--supersede <key>", "replace a queued input with this supersession key")
-    .option("--steer", "join the run in flight at its next boundary, or head the next run")
     .option("--correlation <id>", "ties inputs of one conversation together")
     .option("--label <name=value>", "label of the input; again for more", labelOption)
     .addOption(
       new Option("--input <json>", "the whole input instead of a text").argParser(inputOption),
     )
-    .option("--ensure", "register the runtime when it is not")
+    .option("--ensure", "register the runtime when it is not");
+}
+
+/** Adds the options of an ingest. */
+export function withIngestOptions(command: Command): Command {
+  return withInputOptions(command)
+    .option("--supersede <key>", "replace a queued input with this supersession key")
+    .option("--steer", "join the run in flight at its next boundary, or head the next run")
     .option("--no-wake", "do not wake the runtime")
     .option("--wait", "wait for the end and print the result; --timeout bounds the wait")
     .addOption(
@@ -61,7 +70,10 @@ export function withIngestOptions(command: Command): Command {
 }
 
 /** The input of a text and the options. */
-export function inputOf(text: string | undefined, flags: IngestFlags): Input {
+export function inputOf(
+  text: string | undefined,
+  flags: InputFlags & Partial<Pick<IngestFlags, "supersede" | "steer">>,
+): Input {
   const { key, supersede, correlation, label, steer } = flags;
   if (flags.input !== undefined && text !== undefined) {
     throw usageError("Give either a text or --input, not both.");

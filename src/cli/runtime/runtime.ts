@@ -14,6 +14,7 @@ import { LIFECYCLE_ACTIONS } from "./lifecycle-actions.ts";
 import { makeListCommand } from "./list.ts";
 import { makePublishCommand } from "./publish.ts";
 import { makeReceiptsCommand } from "./receipts.ts";
+import { makeRunCommand } from "./run.ts";
 import { makeSetSilentIntentsCommand } from "./set-silent-intents.ts";
 import { makeVerifyCommand } from "./verify.ts";
 import { makeWatchCommand } from "./watch.ts";
@@ -29,6 +30,7 @@ export function makeRuntimeCommand(): Command {
     makeExplainCommand(),
     makeEnsureCommand(),
     makeIngestCommand(),
+    makeRunCommand(),
     makeAwaitCommand(),
     makeInputsCommand(),
     makeCancelInputsCommand(),

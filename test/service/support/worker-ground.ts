@@ -24,6 +24,8 @@ export interface WorkerScene {
   readonly work: (script: string, input?: WorkerInput) => RunningCommand;
   /** Starts a worker with a command of its own. */
   readonly workWith: (command: readonly string[], input?: WorkerInput) => RunningCommand;
+  /** Runs a command for one input of the runtime `agent-1`, in its own process. */
+  readonly take: (command: readonly string[], ...options: readonly string[]) => RunningCommand;
   readonly run: (...words: string[]) => Promise<FinishedCommand>;
   /** Runs a command with `-o json` and reads what it says. */
   readonly json: (...words: string[]) => Promise<unknown>;
@@ -76,8 +78,17 @@ export async function openWorkerGround(): Promise<WorkerGround> {
       workers.push(worker);
       return worker;
     };
+    const take: WorkerScene["take"] = (command, ...options) => {
+      const words = ["runtime", "run", "agent-1", "--ensure", "--text", "hello", ...inNamespace];
+      const taking = startCli([...words, ...options, "--", ...command], {
+        address: server.address,
+      });
+      workers.push(taking);
+      return taking;
+    };
     return {
       run,
+      take,
       path,
       workWith,
       work: (script, input) => workWith(["sh", "-c", script], input),
