@@ -5,6 +5,7 @@ import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts";
 import { ProcessRegistryService } from "../../../gen/keelson/process/v1/service_pb.ts";
+import { OperationService } from "../../../gen/keelson/operation/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../../gen/keelson/runtime/v1/service_pb.ts";
 import { makeKeptConnection } from "../../../src/cli/client/kept-connection.ts";
 import { pauseFor } from "./waiting.ts";
@@ -14,6 +15,7 @@ export interface Endpoint {
   readonly runtimes: Client<typeof RuntimeControlPlaneService>;
   readonly executors: Client<typeof ExecutorService>;
   readonly processes: Client<typeof ProcessRegistryService>;
+  readonly operations: Client<typeof OperationService>;
 }
 
 /** How calls travel: gRPC over HTTP/2, or JSON over HTTP/1.1. */
@@ -75,6 +77,7 @@ function endpointAt(url: string, protocol: Protocol): Endpoint {
     runtimes: createClient(RuntimeControlPlaneService, transport),
     executors: createClient(ExecutorService, transport),
     processes: createClient(ProcessRegistryService, transport),
+    operations: createClient(OperationService, transport),
   };
 }
 
