@@ -18,6 +18,7 @@ import { benchBulk } from "./sections/bulk.ts";
 import { benchCancel } from "./sections/cancel.ts";
 import { benchDispatch } from "./sections/dispatch.ts";
 import { benchGrants } from "./sections/grants.ts";
+import { benchOperations } from "./sections/operations.ts";
 import { benchScale } from "./sections/scale.ts";
 import { benchUnary } from "./sections/unary.ts";
 import type { BenchScale } from "./support/environment.ts";
@@ -46,7 +47,7 @@ const QUICK: BenchScale = {
 const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
-    only: { type: "string", default: "a,b,c,d,e,f,h,k" },
+    only: { type: "string", default: "a,b,c,d,e,f,g,h,k" },
     output: { type: "string", default: "bench/results.json" },
   },
 });
@@ -71,6 +72,7 @@ try {
   if (sections.has("b")) await benchBulk(environment, database.uri);
   if (sections.has("c") || sections.has("d")) await benchDispatch(environment);
   if (sections.has("e") || sections.has("f")) await benchScale(environment);
+  if (sections.has("g")) await benchOperations(environment);
   if (sections.has("h")) await benchCancel(environment);
   if (sections.has("k")) await benchGrants(environment);
 } finally {

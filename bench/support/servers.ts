@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { createClient, type Client } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { ExecutorService } from "../../gen/keelson/executor/v1/service_pb.ts";
+import { OperationService } from "../../gen/keelson/operation/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../gen/keelson/runtime/v1/service_pb.ts";
 
 /** What a server does with its journal. */
@@ -18,11 +19,15 @@ export interface BenchServer {
   readonly startMs: number;
   readonly runtime: Client<typeof RuntimeControlPlaneService>;
   readonly executor: Client<typeof ExecutorService>;
+  readonly operation: Client<typeof OperationService>;
+  /** Clients of the operations with a connection of their own each: a thousand calls fill one. */
+  readonly operationWaiters: readonly Client<typeof OperationService>[];
   /** The value of a metric without labels; NaN when it is not there. */
   readonly metric: (name: string) => Promise<number>;
   readonly stop: () => Promise<void>;
 }
 
+const WAITING_CONNECTIONS = 4;
 const PROGRAM = fileURLToPath(new URL("./server-child.ts", import.meta.url));
 
 async function readUrl(child: ChildProcess): Promise<string> {
@@ -56,6 +61,10 @@ export async function startBenchServer(
     startMs,
     runtime: createClient(RuntimeControlPlaneService, transport),
     executor: createClient(ExecutorService, transport),
+    operation: createClient(OperationService, transport),
+    operationWaiters: Array.from({ length: WAITING_CONNECTIONS }, () =>
+      createClient(OperationService, createGrpcTransport({ baseUrl: url })),
+    ),
     metric: async (name) => {
       const text = await (await fetch(`${url}/metrics`)).text();
       const line = text.split("\n").find((it) => it.startsWith(`${name} `));

@@ -1,6 +1,7 @@
 /** WaitAll, WaitAny, WaitCompletions and WatchOperation: the calls that wait for operations. */
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { OperationResult } from "../core/runtime/operation-events.ts";
 import type { Operation as CoreOperation } from "../core/runtime/operation-state.ts";
 import { type OperationId, operationIdOf, type StreamName } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
@@ -98,15 +99,16 @@ export function makeOperationWaitCalls(options: OperationServiceOptions): WaitSe
     if (ended.length < endedCount && !isRegistered(found.fold)) {
       throw runtimeNotRegistered(runtime.runtimeId);
     }
-    return { stream, fold: found.fold, known, ended };
+    return { stream, fold: found.fold, known, ended, results: found.results };
   }
 
   async function shown(
     stream: StreamName,
     fold: RuntimeFold,
     operations: readonly CoreOperation[],
+    known: ReadonlyMap<OperationId, OperationResult>,
   ): Promise<Operation[]> {
-    const results = await readResults(streams, stream, operations);
+    const results = await readResults(streams, stream, operations, known);
     return operations.map((operation) =>
       operationToProto(fold.state, operation, results.get(operation.operationId)),
     );
@@ -116,8 +118,9 @@ export function makeOperationWaitCalls(options: OperationServiceOptions): WaitSe
     stream: StreamName,
     fold: RuntimeFold,
     operation: CoreOperation,
+    known: ReadonlyMap<OperationId, OperationResult>,
   ): Promise<WatchOperationResponse> {
-    const [shownOperation] = await shown(stream, fold, [operation]);
+    const [shownOperation] = await shown(stream, fold, [operation], known);
     const revision = BigInt(fold.revision);
     const value = { revision, ...(shownOperation && { operation: shownOperation }) };
     return create(WatchOperationResponseSchema, { message: { case: "state", value } });
@@ -141,10 +144,11 @@ export function makeOperationWaitCalls(options: OperationServiceOptions): WaitSe
     signal: AbortSignal,
   ): AsyncGenerator<WatchOperationResponse, void> {
     let fold = first;
+    let results: ReadonlyMap<OperationId, OperationResult> = new Map();
     let sent: CoreOperation | undefined;
     for (;;) {
       const operation = await findOperation(streams, stream, fold, operationId);
-      if (operation !== sent) yield await stateOf(stream, fold, operation);
+      if (operation !== sent) yield await stateOf(stream, fold, operation, results);
       sent = operation;
       const over = endingOf(fold, operation);
       if (over !== undefined) {
@@ -157,7 +161,7 @@ export function makeOperationWaitCalls(options: OperationServiceOptions): WaitSe
         const value = { revision: BigInt((streams.peek(stream) ?? fold).revision) };
         yield create(WatchOperationResponseSchema, { message: { case: "bookmark", value } });
       }
-      fold = next ?? fold;
+      ({ fold, results } = next ?? { fold, results });
     }
   }
 
@@ -165,7 +169,7 @@ export function makeOperationWaitCalls(options: OperationServiceOptions): WaitSe
     waitAll: async (request, context) => {
       const done = await waited(context, request, (operationIds) => operationIds.length);
       return create(WaitAllResponseSchema, {
-        operations: await shown(done.stream, done.fold, done.known),
+        operations: await shown(done.stream, done.fold, done.known, done.results),
         allEnded: done.ended.length === done.known.length,
         revision: BigInt(done.fold.revision),
       });
@@ -174,7 +178,7 @@ export function makeOperationWaitCalls(options: OperationServiceOptions): WaitSe
     waitAny: async (request, context) => {
       const done = await waited(context, request, () => 1);
       return create(WaitAnyResponseSchema, {
-        operations: await shown(done.stream, done.fold, done.ended),
+        operations: await shown(done.stream, done.fold, done.ended, done.results),
         revision: BigInt(done.fold.revision),
       });
     },

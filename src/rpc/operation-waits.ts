@@ -1,4 +1,5 @@
 /** Who waits for which operations, and for the feed of completions. */
+import type { OperationResult } from "../core/runtime/operation-events.ts";
 import type { Operation } from "../core/runtime/operation-state.ts";
 import { type OperationId, operationIdOf, type StreamName } from "../core/shared/ids.ts";
 import type { RuntimeCommit, RuntimeStreams } from "../dispatch/runtime-streams.ts";
@@ -11,6 +12,8 @@ import { makeStreamWaits, type Telling, type WaitTerms } from "./stream-waits.ts
 export interface WaitedOperations {
   readonly operations: ReadonlyMap<OperationId, Operation>;
   readonly fold: RuntimeFold;
+  /** What those came to that completed during the wait. */
+  readonly results: ReadonlyMap<OperationId, OperationResult>;
 }
 
 /** What a wait for operations is about. */
@@ -34,7 +37,7 @@ export interface OperationWaits {
     stream: StreamName,
     known: Operation,
     terms: WaitTerms,
-  ) => Promise<RuntimeFold | undefined>;
+  ) => Promise<Pick<OperationNews, "fold" | "results"> | undefined>;
   /** Waits for a completion behind a completion sequence; undefined when there is none. */
   readonly untilCompleted: (
     stream: StreamName,
@@ -54,7 +57,11 @@ export interface OperationWaitsOptions {
 interface OperationNews {
   readonly operationId: OperationId;
   readonly fold: RuntimeFold;
+  /** What the operations came to that the commit completed; read once for all who wait. */
+  readonly results: ReadonlyMap<OperationId, OperationResult>;
 }
+
+const NO_RESULTS: ReadonlyMap<OperationId, OperationResult> = new Map();
 
 /** Stands for the feed of completions; no id is empty. */
 const FEED = operationIdOf("");
@@ -63,27 +70,36 @@ function isRegistered({ state }: RuntimeFold): boolean {
   return state.registration === "registered";
 }
 
+function resultsOf({ events }: RuntimeCommit): ReadonlyMap<OperationId, OperationResult> {
+  const results = new Map<OperationId, OperationResult>();
+  for (const event of events) {
+    if (event.type === "operation_completed") results.set(event.operationId, event.result);
+  }
+  return results;
+}
+
 function hear(
   _stream: StreamName,
   commit: RuntimeCommit,
   { tell, tellAll, isAwaited }: Telling<OperationId, OperationNews>,
 ): void {
   const { after: fold } = commit;
+  const results = resultsOf(commit);
   if (!isRegistered(fold)) {
-    tellAll({ operationId: FEED, fold });
+    tellAll({ operationId: FEED, fold, results });
     return;
   }
   for (const event of commit.events) {
     if (!("operationId" in event) || "sequence" in event) continue;
-    tell(event.operationId, { operationId: event.operationId, fold });
+    tell(event.operationId, { operationId: event.operationId, fold, results });
   }
   const { watermark } = commit.before.state.operations;
   const { operations } = fold.state;
   if (operations.watermark === watermark) return;
   for (const operationId of operations.ended.values(watermark + 1)) {
-    if (isAwaited(operationId)) tell(operationId, { operationId, fold });
+    if (isAwaited(operationId)) tell(operationId, { operationId, fold, results });
   }
-  tell(FEED, { operationId: FEED, fold });
+  tell(FEED, { operationId: FEED, fold, results });
 }
 
 /** Makes the waits of a process. */
@@ -101,6 +117,7 @@ export function makeOperationWaits(options: OperationWaitsOptions): OperationWai
   ): Promise<WaitedOperations> {
     // An operation that ended keeps its place here whatever becomes of it in the registry.
     const operations = new Map<OperationId, Operation>();
+    const results = new Map<OperationId, OperationResult>();
     let ended = 0;
     let fold = confirmed;
     const note = (operation: Operation | undefined): void => {
@@ -110,7 +127,7 @@ export function makeOperationWaits(options: OperationWaitsOptions): OperationWai
       if (operation.end !== undefined) ended += 1;
     };
     const [topic, ...alsoTopics] = operationIds;
-    if (topic === undefined) return { operations, fold };
+    if (topic === undefined) return { operations, fold, results };
     await waits.wait({
       stream,
       topic,
@@ -122,15 +139,17 @@ export function makeOperationWaits(options: OperationWaitsOptions): OperationWai
         for (const operationId of operationIds) {
           note(await findOperation(streams, stream, present, operationId));
         }
-        return ended >= endedCount ? { operationId: topic, fold } : undefined;
+        return ended >= endedCount ? { operationId: topic, fold, results } : undefined;
       },
       accepts: (news) => {
         ({ fold } = news);
         note(fold.state.operations.operations.get(news.operationId));
+        const result = news.results.get(news.operationId);
+        if (result !== undefined) results.set(news.operationId, result);
         return ended >= endedCount || !isRegistered(fold);
       },
     });
-    return { operations, fold };
+    return { operations, fold, results };
   }
 
   return {
@@ -138,7 +157,7 @@ export function makeOperationWaits(options: OperationWaitsOptions): OperationWai
 
     untilChanged: async (stream, known, terms) => {
       const { operationId } = known;
-      const news = await waits.wait({
+      return await waits.wait({
         stream,
         topic: operationId,
         terms,
@@ -146,10 +165,9 @@ export function makeOperationWaits(options: OperationWaitsOptions): OperationWai
           const fold = await presentOf(stream);
           const operation = await findOperation(streams, stream, fold, operationId);
           const isSame = operation === known && isRegistered(fold);
-          return isSame ? undefined : { operationId, fold };
+          return isSame ? undefined : { operationId, fold, results: NO_RESULTS };
         },
       });
-      return news?.fold;
     },
 
     untilCompleted: async (stream, afterSequence, terms) => {
@@ -161,7 +179,7 @@ export function makeOperationWaits(options: OperationWaitsOptions): OperationWai
         terms,
         present: async () => {
           const fold = await presentOf(stream);
-          return isOver(fold) ? { operationId: FEED, fold } : undefined;
+          return isOver(fold) ? { operationId: FEED, fold, results: NO_RESULTS } : undefined;
         },
         accepts: ({ fold }) => isOver(fold),
       });

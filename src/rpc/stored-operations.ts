@@ -49,16 +49,25 @@ function withinBounds(operations: readonly Operation[]): readonly Operation[] {
   });
 }
 
-/** What completed operations came to, from the commits that ended them, up to 4 MiB. */
+/**
+ * What completed operations came to, up to 4 MiB: as it is known already, else from the commits
+ * that ended them.
+ */
 export async function readResults(
   streams: RuntimeStreams,
   stream: StreamName,
   operations: readonly Operation[],
+  known: ReadonlyMap<OperationId, OperationResult> = new Map(),
 ): Promise<ReadonlyMap<OperationId, OperationResult>> {
   const completed = withinBounds(operations).filter(({ status }) => status === "completed");
-  const wanted = new Set(completed.map(({ operationId }) => operationId));
-  const revisions = completed.flatMap(({ end }) => end?.revision ?? []);
   const results = new Map<OperationId, OperationResult>();
+  for (const { operationId } of completed) {
+    const result = known.get(operationId);
+    if (result !== undefined) results.set(operationId, result);
+  }
+  const missing = completed.filter(({ operationId }) => !results.has(operationId));
+  const wanted = new Set(missing.map(({ operationId }) => operationId));
+  const revisions = missing.flatMap(({ end }) => end?.revision ?? []);
   for (const stored of (await readCommits(streams, stream, revisions)).values()) {
     for (const event of runtimeEventsOf(stored)) {
       if (event.type !== "operation_completed") continue;
