@@ -7,6 +7,7 @@ import { makeBlobCommand } from "./blob/blob.ts";
 import { makeDevCommand } from "./dev.ts";
 import { makeDoctorCommand } from "./doctor.ts";
 import { makeOperationCommand } from "./operation/operation.ts";
+import { makeProcessCommand } from "./process/process.ts";
 import { makeRuntimeCommand } from "./runtime/runtime.ts";
 import { makeServeCommand } from "./serve.ts";
 import { makeWorkerCommand } from "./worker/worker.ts";
@@ -29,6 +30,7 @@ for (const command of [
   makeDoctorCommand(),
   makeRuntimeCommand(),
   makeOperationCommand(),
+  makeProcessCommand(),
   makeWorkerCommand(),
   makeBlobCommand(),
   makeAdminCommand(),

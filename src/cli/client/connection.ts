@@ -6,6 +6,7 @@ import { AdminService } from "../../../gen/keelson/admin/v1/service_pb.ts";
 import { BlobService } from "../../../gen/keelson/blob/v1/service_pb.ts";
 import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts";
 import { OperationService } from "../../../gen/keelson/operation/v1/service_pb.ts";
+import { ProcessRegistryService } from "../../../gen/keelson/process/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../../gen/keelson/runtime/v1/service_pb.ts";
 import { ACTOR_HEADER, NAMESPACE_HEADER } from "../../rpc/caller.ts";
 import { makeKeptConnection } from "./kept-connection.ts";
@@ -34,6 +35,7 @@ export interface Connection {
   readonly executors: Client<typeof ExecutorService>;
   readonly operations: Client<typeof OperationService>;
   readonly blobs: Client<typeof BlobService>;
+  readonly processes: Client<typeof ProcessRegistryService>;
   readonly admin: Client<typeof AdminService>;
   /** Ends it, with every call in flight. */
   readonly close: () => void;
@@ -83,6 +85,7 @@ export function openConnection(options: ConnectionOptions): Connection {
     executors: createClient(ExecutorService, transport),
     operations: createClient(OperationService, transport),
     blobs: createClient(BlobService, transport),
+    processes: createClient(ProcessRegistryService, transport),
     admin: createClient(AdminService, transport),
     close: kept.abort,
   };

@@ -1,0 +1,37 @@
+/** `keelson process`: the commands about processes, for people and scripts. */
+import { Command } from "commander";
+import { makeAppendCommand } from "./append.ts";
+import { makeProcessAwaitCommand } from "./await.ts";
+import { makeProcessCancelCommand } from "./cancel.ts";
+import { makeCompleteCommand } from "./complete.ts";
+import { makeEventsCommand } from "./events.ts";
+import { makeProcessGetCommand } from "./get.ts";
+import { makeGrantsCommand } from "./grants.ts";
+import { makeProcessListCommand } from "./list.ts";
+import { makeRegisterCommand } from "./register.ts";
+import { makeTransferCommand } from "./transfer.ts";
+import { makeWaitCommand } from "./wait.ts";
+import { makeProcessWatchCommand } from "./watch.ts";
+
+/** Makes the group of commands. */
+export function makeProcessCommand(): Command {
+  const group = new Command("process").description(
+    "register processes, look at them, feed and end them, and say who may address them",
+  );
+  const commands = [
+    makeProcessListCommand(),
+    makeProcessGetCommand(),
+    makeRegisterCommand(),
+    makeEventsCommand(),
+    makeAppendCommand(),
+    makeWaitCommand(),
+    makeProcessAwaitCommand(),
+    makeCompleteCommand(),
+    makeProcessCancelCommand(),
+    makeGrantsCommand(),
+    makeTransferCommand(),
+    makeProcessWatchCommand(),
+  ];
+  for (const command of commands) group.addCommand(command);
+  return group;
+}
