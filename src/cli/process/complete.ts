@@ -59,9 +59,7 @@ export function makeCompleteCommand(): Command {
     .argument("<process>", "name of the process")
     .option("--value <json>", "what it leaves for those who await it", jsonOption)
     .addOption(new Option("--failed <code>", "it failed, with this code").conflicts("value"))
-    .addOption(
-      new Option("--cancelled", "it was cancelled").conflicts(["value", "failed"]),
-    )
+    .addOption(new Option("--cancelled", "it was cancelled").conflicts(["value", "failed"]))
     .option("--message <text>", "for people, when it failed or was cancelled")
     .option("--lease-token <token>", "proof of a hold, as claim answered it")
     .option("--generation <number>", "generation of the hold", bigCountOption)

@@ -32,10 +32,9 @@ export function makeProcessListCommand(): Command {
   return withPages(makeClientCommand("ls", "list processes"))
     .alias("list")
     .addOption(
-      new Option(
-        "--state <words>",
-        `in these states instead of running: ${STATE_WORDS}`,
-      ).argParser(enumsOption(ProcessState)),
+      new Option("--state <words>", `in these states instead of running: ${STATE_WORDS}`).argParser(
+        enumsOption(ProcessState),
+      ),
     )
     .option("--label <name=value>", "only with this label; again for more", labelOption)
     .option("--kind <name>", "only of this kind")

@@ -80,7 +80,8 @@ async function followOne(
     onMessage: ({ message }) => {
       if (message.case !== "event") return;
       if (!output.isJson) output.line(eventLine(message.value));
-      else output.jsonLine(WatchEventsResponseSchema, create(WatchEventsResponseSchema, { message }));
+      else
+        output.jsonLine(WatchEventsResponseSchema, create(WatchEventsResponseSchema, { message }));
     },
     onTrouble: troubleTo(workplace),
     signal: endedByUser(),
