@@ -75,7 +75,7 @@ test("a commit is told when it lands, and again behind the watermark", async () 
   expect(ground.bounds).toEqual([21]);
 });
 
-test("a commit that lands behind younger ones is told before its time is called complete", async () => {
+test("a commit behind younger ones is told before its time is called complete", async () => {
   const ground = makeGround();
   ground.moveWatermark(10);
   await ground.listen();

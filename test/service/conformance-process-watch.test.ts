@@ -175,7 +175,7 @@ describe("process_change_feed_orders_resumes", () => {
     });
     watch.giveUp();
     for (const id of ["a", "b"]) {
-      const revisions = live.map(changeOf).flatMap((it) => (it?.[0] === id ? [it[1]] : []));
+      const revisions = live.map(changeOf).flatMap((told) => (told?.[0] === id ? [told[1]] : []));
       expect(revisions).toEqual(revisions.toSorted((left, right) => left - right));
       expect(revisions.at(-1)).toBe(2);
     }

@@ -31,14 +31,14 @@ const STATE_COLOURS: Readonly<Partial<Record<ProcessState, Colour>>> = {
 };
 
 /** The state of a process as a word with its colour. */
-export function stateCell(state: ProcessState): Cell {
+function stateCell(state: ProcessState): Cell {
   const text = enumWord(ProcessState, state);
   const colour = STATE_COLOURS[state];
   return colour === undefined ? text : { text, colour };
 }
 
 /** JSON as one line. */
-export function jsonText(value: Value | undefined): string {
+function jsonText(value: Value | undefined): string {
   const json: JsonValue = value === undefined ? null : toJson(ValueSchema, value);
   return printable(JSON.stringify(json));
 }

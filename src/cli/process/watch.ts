@@ -79,9 +79,10 @@ async function followOne(
     placeOfOverflow: ({ sequence }) => (sequence === undefined ? undefined : BigInt(sequence)),
     onMessage: ({ message }) => {
       if (message.case !== "event") return;
-      if (!output.isJson) output.line(eventLine(message.value));
-      else
-        output.jsonLine(WatchEventsResponseSchema, create(WatchEventsResponseSchema, { message }));
+      if (output.isJson) {
+        const shown = create(WatchEventsResponseSchema, { message });
+        output.jsonLine(WatchEventsResponseSchema, shown);
+      } else output.line(eventLine(message.value));
     },
     onTrouble: troubleTo(workplace),
     signal: endedByUser(),
