@@ -187,6 +187,36 @@ describe("handle grants", () => {
   });
 });
 
+describe("wrong requests", () => {
+  it("name every field that is wrong and change nothing", async () => {
+    const { processes } = clientsOf(deployment.url);
+    const long = "x".repeat(257);
+    const granted = processes.grantHandle({
+      scope: { sessionId: "", agentFrameId: long },
+      processId: "a#b",
+      descriptor: { kind: long, label: "\u0007" },
+      requestId: long,
+    });
+    expect((await refusalOf(granted)).fields).toEqual([
+      "scope.session_id",
+      "scope.agent_frame_id",
+      "process_id",
+      "descriptor.kind",
+      "descriptor.label",
+      "request_id",
+    ]);
+    const processIds = Array.from({ length: 1001 }, (_, index) => `p-${index}`);
+    const moved = processes.transferHandleGrants({ from: A, processIds });
+    expect((await refusalOf(moved)).fields).toEqual(["to", "to.session_id", "process_ids"]);
+    const listing = processes.listHandleGrants({ scope: A, pageSize: 1001 });
+    expect((await refusalOf(listing)).fields).toEqual(["page_size"]);
+    const revoked = processes.revokeHandle({ processId: "p" });
+    expect((await refusalOf(revoked)).fields).toEqual(["scope", "scope.session_id"]);
+    const deleted = processes.deleteSessionProcessState({});
+    expect((await refusalOf(deleted)).fields).toEqual(["session_id"]);
+  });
+});
+
 describe("transfers", () => {
   it("transfer_handle_grants_moves_addressability: between sessions", async () => {
     const clients = clientsOf(deployment.url);
