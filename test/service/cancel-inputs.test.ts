@@ -11,7 +11,7 @@ import {
   type Deployment,
   openDeployment,
 } from "./support/deployment.ts";
-import { prompt } from "./support/inputs.ts";
+import { operationNews, prompt } from "./support/inputs.ts";
 import { completionOf, holdRun, identityOf, readRuntime } from "./support/runs.ts";
 import { refusalOf } from "./support/verdict.ts";
 
@@ -155,6 +155,44 @@ describe("inputs that are named", () => {
     expect(countsOf(response)).toEqual([10_000, 0, 0, 0]);
     expect(response.revision).toBe(before.revision + 1n);
     expect(response.runtime?.inputCounts?.abandoned).toBe(10_000n);
+  });
+});
+
+describe("inputs that are over and forgotten", () => {
+  it("are found by id, by key and as an anchor, also when the call is only validated", async () => {
+    const clients = clientsOf(deployment.url);
+    const { runtimes, admin } = clients;
+    const names = Array.from({ length: 1_200 }, (_, index) => `over-${index}`);
+    for (let start = 0; start < names.length; start += 600) {
+      const items = names.slice(start, start + 600).map((name) => {
+        const input = operationNews({ inputId: name, idempotencyKey: `key-${name}` });
+        return { runtimeId, ensure: true, input };
+      });
+      await runtimes.ingestBatch({ items });
+    }
+    await ingest(clients, "a");
+    await expect
+      .poll(
+        async () => {
+          const { description } = await admin.getStream({
+            stream: { kind: "runtime", id: runtimeId },
+          });
+          return description?.checkpointRevision ?? 0n;
+        },
+        { timeout: 10_000 },
+      )
+      .toBeGreaterThan(0n);
+    const targets = named(byId("over-0"), byKey("key-over-1"), byId("none"));
+    const expected = ["over-0 alreadyCompleted", "over-1 alreadyCompleted", "none notFound"];
+    const validated = await runtimes.cancelInputs({ ...targets, validateOnly: true });
+    expect(validated.results.map(wordsOf)).toEqual(expected);
+    expect((await runtimes.cancelInputs(targets)).results.map(wordsOf)).toEqual(expected);
+    const response = await runtimes.cancelInputs(suffixFrom(byKey("key-over-0")));
+    expect(response.results.map(wordsOf)).toEqual([
+      ...names.map((name) => `${name} alreadyCompleted`),
+      "a cancelled",
+    ]);
+    expect(countsOf(response)).toEqual([1, 0, 1_200, 0]);
   });
 });
 
