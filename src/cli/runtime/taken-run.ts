@@ -44,7 +44,7 @@ function contentOf({ content: blocks }: TakenRun) {
 
 /** The run as executors know it. */
 function assignmentOf(run: TakenRun): RunAssignment {
-  const { boundary, stagedInputIds, turnMetadata } = run;
+  const { boundary, stagedInputIds, turnMetadata, sessionSnapshot } = run;
   const append = { role: AppendRole.USER, content: { content: contentOf(run) } };
   return create(RunAssignmentSchema, {
     runtimeId: run.runtimeId,
@@ -61,6 +61,7 @@ function assignmentOf(run: TakenRun): RunAssignment {
     epochId: run.epochId,
     ...(run.startedAt === undefined ? {} : { startedAt: run.startedAt }),
     stagedInputIds,
+    ...(sessionSnapshot === undefined ? {} : { sessionSnapshot }),
   });
 }
 
