@@ -14,6 +14,7 @@ import pino from "pino";
 import { readConfig } from "../src/config/config.ts";
 import { processEnvironment } from "../src/config/process-environment.ts";
 import { startEmbedded } from "../src/embedded/launcher.ts";
+import { benchBlobs } from "./sections/blobs.ts";
 import { benchBulk } from "./sections/bulk.ts";
 import { benchCancel } from "./sections/cancel.ts";
 import { benchDispatch } from "./sections/dispatch.ts";
@@ -32,6 +33,7 @@ const FULL: BenchScale = {
   cycles: 5000,
   manyRuntimes: 100_000,
   pastInputs: 100_000,
+  blobBytes: 256 * 1024 * 1024,
 };
 
 const QUICK: BenchScale = {
@@ -42,12 +44,13 @@ const QUICK: BenchScale = {
   cycles: 1000,
   manyRuntimes: 5000,
   pastInputs: 5000,
+  blobBytes: 64 * 1024 * 1024,
 };
 
 const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
-    only: { type: "string", default: "a,b,c,d,e,f,g,h,k" },
+    only: { type: "string", default: "a,b,c,d,e,f,g,h,i,k" },
     output: { type: "string", default: "bench/results.json" },
   },
 });
@@ -73,6 +76,7 @@ try {
   if (sections.has("c") || sections.has("d")) await benchDispatch(environment);
   if (sections.has("e") || sections.has("f")) await benchScale(environment);
   if (sections.has("g")) await benchOperations(environment);
+  if (sections.has("i")) await benchBlobs(environment);
   if (sections.has("h")) await benchCancel(environment);
   if (sections.has("k")) await benchGrants(environment);
 } finally {

@@ -12,6 +12,8 @@ export interface BenchScale {
   readonly cycles: number;
   readonly manyRuntimes: number;
   readonly pastInputs: number;
+  /** Bytes that are stored by each way of storing blobs. */
+  readonly blobBytes: number;
 }
 
 /** The run. */

@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { createClient, type Client } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import { BlobService } from "../../gen/keelson/blob/v1/service_pb.ts";
 import { ExecutorService } from "../../gen/keelson/executor/v1/service_pb.ts";
 import { OperationService } from "../../gen/keelson/operation/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../gen/keelson/runtime/v1/service_pb.ts";
@@ -22,6 +23,7 @@ export interface BenchServer {
   readonly operation: Client<typeof OperationService>;
   /** Clients of the operations with a connection of their own each: a thousand calls fill one. */
   readonly operationWaiters: readonly Client<typeof OperationService>[];
+  readonly blob: Client<typeof BlobService>;
   /** The value of a metric without labels; NaN when it is not there. */
   readonly metric: (name: string) => Promise<number>;
   readonly stop: () => Promise<void>;
@@ -65,6 +67,7 @@ export async function startBenchServer(
     operationWaiters: Array.from({ length: WAITING_CONNECTIONS }, () =>
       createClient(OperationService, createGrpcTransport({ baseUrl: url })),
     ),
+    blob: createClient(BlobService, transport),
     metric: async (name) => {
       const text = await (await fetch(`${url}/metrics`)).text();
       const line = text.split("\n").find((it) => it.startsWith(`${name} `));

@@ -72,9 +72,17 @@ export function makeBlobService({ blobs }: BlobServiceOptions): ServiceImpl<type
     const { blob, chunk } = await blobs.open({ namespace, digest });
     const shown = blobToProto(blob);
     yield create(GetBlobResponseSchema, { message: { case: "blob", value: shown } });
-    for (let index = 0; blob.bytes > 0 && index < blob.chunkCount; index += 1) {
-      const piece = await chunk(index);
+    if (blob.bytes === 0) return;
+    // The next piece is read while the one before is sent.
+    let reading = chunk(0);
+    for (let index = 0; index < blob.chunkCount; index += 1) {
+      const piece = await reading;
       if (piece === undefined) throw blobNotFound(digest);
+      if (index + 1 < blob.chunkCount) {
+        reading = chunk(index + 1);
+        // It may fail while the piece before is still on its way; it is awaited after that.
+        reading.catch(() => undefined);
+      }
       yield create(GetBlobResponseSchema, { message: { case: "piece", value: piece } });
     }
   }

@@ -3,6 +3,7 @@
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import { BlobService } from "../../../gen/keelson/blob/v1/service_pb.ts";
 import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts";
 import { ProcessRegistryService } from "../../../gen/keelson/process/v1/service_pb.ts";
 import { OperationService } from "../../../gen/keelson/operation/v1/service_pb.ts";
@@ -16,6 +17,7 @@ export interface Endpoint {
   readonly executors: Client<typeof ExecutorService>;
   readonly processes: Client<typeof ProcessRegistryService>;
   readonly operations: Client<typeof OperationService>;
+  readonly blobs: Client<typeof BlobService>;
 }
 
 /** How calls travel: gRPC over HTTP/2, or JSON over HTTP/1.1. */
@@ -78,6 +80,7 @@ function endpointAt(url: string, protocol: Protocol): Endpoint {
     executors: createClient(ExecutorService, transport),
     processes: createClient(ProcessRegistryService, transport),
     operations: createClient(OperationService, transport),
+    blobs: createClient(BlobService, transport),
   };
 }
 

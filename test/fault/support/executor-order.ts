@@ -19,6 +19,8 @@ export const executorOrderSchema = z.object({
   waitMs: z.int().nonnegative(),
   /** Whether runs are acknowledged and ended; an executor that does not only takes them. */
   works: z.boolean(),
+  /** What it says that it can do. */
+  capabilities: z.array(z.string()),
   historyPath: z.string(),
 });
 

@@ -36,6 +36,7 @@ const DEFAULTS = {
   workMs: 25,
   waitMs: 400,
   works: true,
+  capabilities: [],
 } as const;
 
 /** Makes an executor; it is not started yet. */

@@ -31,7 +31,7 @@ const DEAD: ReadonlySet<string> = new Set(["EXECUTOR_INCARNATION_DEAD", "EXECUTO
 
 /** Makes the executor of an order. */
 export function makeExecutorSession(order: ExecutorOrder, log: HistoryLog): ExecutorSession {
-  const { executorId, pool, runtimeIds, slots, leaseTtlMs } = order;
+  const { executorId, pool, runtimeIds, slots, leaseTtlMs, capabilities } = order;
   const leaseTtl = durationFromMs(leaseTtlMs);
   const renewEveryMs = Math.floor(leaseTtlMs / 3);
 
@@ -59,7 +59,8 @@ export function makeExecutorSession(order: ExecutorOrder, log: HistoryLog): Exec
 
   async function stream(life: Life): Promise<void> {
     const { incarnationId, held, over, endpoints } = life;
-    const request = { executorId, incarnationId, slots, leaseTtl, pool, runtimeIds };
+    const terms = { slots, leaseTtl, pool, runtimeIds, capabilities };
+    const request = { executorId, incarnationId, ...terms };
     const responses = endpoints
       .next()
       .executors.attach({ ...request, heldRunIds: [...held.keys()] }, { signal: over.signal });
@@ -74,7 +75,8 @@ export function makeExecutorSession(order: ExecutorOrder, log: HistoryLog): Exec
 
   async function poll(life: Life): Promise<void> {
     const { incarnationId, held, over, endpoints } = life;
-    const request = { executorId, incarnationId, slots, leaseTtl, pool, runtimeIds };
+    const terms = { slots, leaseTtl, pool, runtimeIds, capabilities };
+    const request = { executorId, incarnationId, ...terms };
     const timeout = durationFromMs(POLL_MS);
     const answer = await endpoints
       .next()
