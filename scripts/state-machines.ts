@@ -8,8 +8,14 @@ import {
   type InputLifecycleStep,
   isTerminal,
 } from "../src/core/runtime/input-lifecycle.ts";
+import {
+  hasEnded,
+  OPERATION_STEPS,
+  type OperationStepState,
+} from "../src/core/runtime/operation-table.ts";
 import { LEASE_STEPS } from "../src/core/runtime/lease-table.ts";
 import { RUN_STEPS } from "../src/core/runtime/run-table.ts";
+import type { Step } from "../src/core/shared/step.ts";
 import { type ActionCell, RUNTIME_ACTIONS, type Situation } from "../src/core/runtime/table.ts";
 
 const SITUATIONS = Object.keys(RUNTIME_ACTIONS.retire);
@@ -99,6 +105,18 @@ function stepDiagram(
     to === "same" ? [] : from.map((state) => [state, to, step] as const),
   );
   return diagram([`  [*] --> ${start}`, ...arrows(edges)]);
+}
+
+/** The machine of an operation, from its registration to its ends. */
+function operationDiagram(): string {
+  const steps: Readonly<Record<string, Step<OperationStepState>>> = OPERATION_STEPS;
+  const edges = Object.entries(steps).flatMap(([step, { from, to }]) =>
+    to === "same" ? [] : from.map((state) => [state, to, step] as const),
+  );
+  const living = edges.filter(([from]) => from !== "absent");
+  const ends = new Set(living.map(([, to]) => to).filter((to) => to !== "absent" && hasEnded(to)));
+  const endings = [...ends].map((status) => `  ${status} --> [*]`);
+  return diagram(["  [*] --> provisioning: operation_registered", ...arrows(living), ...endings]);
 }
 
 function desiredDrainTable(): string {
@@ -216,6 +234,13 @@ ${desiredDrainTable()}
 \`accepted\` and \`applied\` are passed through within one commit; no stored state rests in them.
 
 ${inputDiagram()}
+
+## Operation
+
+Work that runs beside a runtime's loop. \`operation_peer_ready\` and \`operation_progressed\` are
+possible while running or retiring and change no status.
+
+${operationDiagram()}
 
 ${processSections()}
 ${grantsSections()}`;
