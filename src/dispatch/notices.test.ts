@@ -11,13 +11,17 @@ import type { RuntimeEvent } from "../core/runtime/events.ts";
 import { type Notice, noticesOf } from "./notices.ts";
 
 /** A notice as short as it can be told. */
-function brief({ to, message, leaves }: Notice): string {
+function brief({ to, message, leaves, cutOff }: Notice): string {
   const who = `${to.executorId}@${to.generation}`;
   switch (message.type) {
     case "control":
       return `${who} ${message.control} ${message.runId ?? "-"}`;
     case "lease_lost":
-      return `${who} lost ${message.reason} ${message.runId ?? "-"}${leaves ? " leaves" : ""}`;
+      return [
+        `${who} lost ${message.reason} ${message.runId ?? "-"}`,
+        ...(leaves ? ["leaves"] : []),
+        ...(cutOff ? ["cut off"] : []),
+      ].join(" ");
     case "steer_available":
       return `${who} steer ${message.count}`;
     default:
@@ -117,6 +121,21 @@ describe("an executor that named the runtime", () => {
     story.try({ type: "unregister_runtime", fenceExecutor: false });
     expect(told(story)).toEqual(["worker@1 lost fenced -", "worker@1 unregister -"]);
   });
+});
+
+it.each([
+  [
+    "is cut off by a fence of a runtime that goes on",
+    { type: "recover", fenceExecutor: true },
+    true,
+  ],
+  ["is not cut off by a stop, which is told in its own words", { type: "stop" }, false],
+] as const)("an executor that named the runtime %s", (_what, command, isCutOff) => {
+  const story = registeredStory();
+  story.attach();
+  story.try(command);
+  const [loss] = told(story);
+  expect(loss).toBe(`worker@1 lost fenced -${isCutOff ? " cut off" : ""}`);
 });
 
 it("of a runtime that changes hands within a commit, each executor hears its own part", () => {

@@ -76,6 +76,11 @@ function lossReason(
   }
 }
 
+/** Whether a runtime of this phase may be served again without being brought back first. */
+function mayBeServed(phase: RuntimeState["phase"]): boolean {
+  return phase !== "stopped" && phase !== "destroyed";
+}
+
 function noteLoss(
   walk: Walk,
   reason: LeaseLossReason,
@@ -84,7 +89,8 @@ function noteLoss(
 ): void {
   const { holder, runId } = walk;
   if (!holder) return;
-  const isCutOff = isFence && holder.named && after.registration === "registered";
+  const goesOn = after.registration === "registered" && mayBeServed(after.phase);
+  const isCutOff = isFence && holder.named && goesOn;
   const isGivenAway = after.lease !== null && after.lease.generation !== holder.generation;
   walk.notices.push({
     to: holder,

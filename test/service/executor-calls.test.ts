@@ -169,7 +169,9 @@ describe("a call with a stale generation", () => {
     const { worker, run } = await running(clients);
     await renew(executors, worker, [run]);
     await runtimes.recover({ runtimeId, fenceExecutor: true });
-    await expect.poll(() => worker.runs.length, PATIENCE).toBe(2);
+    await expect.poll(() => worker.end(), PATIENCE).toBe(true);
+    const back = attach(executors, worker, { runtimeIds: [runtimeId] });
+    await expect.poll(() => back.runs.length, PATIENCE).toBe(1);
     const before = await fingerprint(clients);
     const name = nameOf(run);
     const calls: Record<string, Promise<unknown>> = {
@@ -188,10 +190,10 @@ describe("a call with a stale generation", () => {
     }
     expect((await executors.releaseRun(name)).released).toBe(false);
     expect(await fingerprint(clients)).toEqual(before);
-    const { unknownRunIds, lost } = await renew(executors, worker, [run]);
+    const { unknownRunIds } = await renew(executors, worker, [run]);
     expect(unknownRunIds).toEqual([run.runId]);
-    expect(lost).toMatchObject([{ runId: run.runId }]);
-    worker.disconnect();
+    expect(worker.losses).toMatchObject([{ runId: run.runId }]);
+    back.disconnect();
   });
 
   it("of another run or a later generation is refused, too", async () => {
