@@ -81,9 +81,12 @@ export function makeHoldFlow(options: HoldFlowOptions): (stream: StreamName) => 
         const name = processStreamOf(namespace, processId);
         const { reply, state } = await processes.submit(name, flowEnvelope(command));
         const { terminal, holderCount } = standingOf(state);
-        const live = holderCount === 0 ? "orphaned" : "preserved";
-        const cancelRequested = reply.type === "hold" && reply.cancelRequested;
-        released.push({ processId, mark, standing: terminal ? "terminal" : live, cancelRequested });
+        const wasCancelled = reply.type === "hold" && reply.cancelRequested;
+        const isOrphan = !terminal && (holderCount === 0 || wasCancelled);
+        const standing = terminal ? "terminal" : isOrphan ? "orphaned" : "preserved";
+        // Also when it was asked to cancel by an earlier try, whose answer was lost.
+        const cancelRequested = isOrphan && reason !== undefined;
+        released.push({ processId, mark, standing, cancelRequested });
       } catch (error) {
         if (!isGone(error)) failures.push(error);
         else released.push({ processId, mark, standing: "terminal", cancelRequested: false });

@@ -33,7 +33,7 @@ type GrantChangeService = Pick<
 >;
 
 /** Most processes that one call may move. */
-const TRANSFER_MAX = 1_000;
+export const TRANSFER_MAX = 1_000;
 /** Why a process is asked to cancel that nobody holds after a deletion. */
 const DELETION_REASON = "session deleted";
 

@@ -1,6 +1,7 @@
 /** GetProcess, GetRegistryInfo, ListProcesses and ListNonTerminal: processes as a whole. */
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { GRANTS_MAX } from "../core/grants/decide.ts";
 import { DECLARED_TYPES_MAX } from "../core/process/core-types.ts";
 import type { ProcessFacts } from "../core/process/facts-codec.ts";
 import type { Disposition } from "../core/process/registration.ts";
@@ -39,6 +40,7 @@ import { factsFromRow, processFromRow } from "./codec/process.ts";
 import { durationToProto, timestampToProto } from "./codec/time.ts";
 import { SCHEMA_BYTES_MAX } from "./json-schema.ts";
 import { assertReadable, checkProcess, freshProcess, PROCESS_KIND } from "./process-calls.ts";
+import { TRANSFER_MAX } from "./grant-changes.ts";
 import type { ProcessServiceOptions } from "./process-options.ts";
 import { readProcess } from "./stored-processes.ts";
 import { viewsAsOf } from "./views-as-of.ts";
@@ -128,6 +130,8 @@ export function makeProcessReads(options: ProcessServiceOptions): ReadService {
           payloadBytesMax: limits.inputPayloadBytesMax,
           schemaBytesMax: SCHEMA_BYTES_MAX,
           eventTypesMax: DECLARED_TYPES_MAX,
+          sessionGrantsMax: GRANTS_MAX,
+          transferGrantsMax: TRANSFER_MAX,
           pageSizeMax: PAGE_SIZE_MAX,
           leaseTtlMin: durationToProto(LEASE_TTL_MS.min),
           leaseTtlMax: durationToProto(LEASE_TTL_MS.max),

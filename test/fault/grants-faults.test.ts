@@ -193,6 +193,7 @@ test("a deletion that a killed server began cancels every orphan once", async ()
     expect(report).toMatchObject({
       revokedHandleCount: PROCESSES.length,
       orphanedProcessIds: PROCESSES,
+      cancelledProcessIds: PROCESSES,
       preservedProcessIds: [],
     });
     for (const processId of PROCESSES) {

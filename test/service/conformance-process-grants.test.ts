@@ -205,6 +205,8 @@ describe("wrong requests", () => {
       "descriptor.label",
       "request_id",
     ]);
+    const { limits } = await processes.getRegistryInfo({});
+    expect(limits).toMatchObject({ sessionGrantsMax: 100_000, transferGrantsMax: 1000 });
     const processIds = Array.from({ length: 1001 }, (_, index) => `p-${index}`);
     const moved = processes.transferHandleGrants({ from: A, processIds });
     expect((await refusalOf(moved)).fields).toEqual(["to", "to.session_id", "process_ids"]);

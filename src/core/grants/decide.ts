@@ -17,7 +17,7 @@ type CommandOf<Type extends GrantsCommand["type"]> = Extract<
 >;
 
 /** Most grants that one session may be given; those that are moved to it are not counted. */
-const GRANTS_MAX = 100_000;
+export const GRANTS_MAX = 100_000;
 
 const BACKOFF = { initialMs: 1000, maxMs: 60_000, doublingsMax: 6 } as const;
 
