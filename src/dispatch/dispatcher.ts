@@ -24,7 +24,7 @@ import { type Detach, makeDepartures } from "./departures.ts";
 import { executorFacts } from "./executor-facts.ts";
 import { makeHeldRuns } from "./held-runs.ts";
 import { makeHeldStreams } from "./held-streams.ts";
-import { makeHostedDrains } from "./hosted-drains.ts";
+import { type HeldDrain, makeHostedDrains } from "./hosted-drains.ts";
 import { makeNamedRuntimes } from "./named-runtimes.ts";
 import { type Notice, type NoticeHolder, noticesOf } from "./notices.ts";
 import type { Payloads } from "./payloads.ts";
@@ -85,6 +85,8 @@ export interface Dispatcher {
   readonly awaitRun: (session: Session) => Promise<void>;
   /** Sends again the runs held by a session that polls and does not name them. */
   readonly resend: (session: Session, heldRunIds: readonly RunId[]) => void;
+  /** Has an executor end the drains that it says it runs and that are over. */
+  readonly reviewDrains: (session: Session, held: readonly HeldDrain[]) => void;
   /** Acknowledges runs that an incarnation says it holds; answers those that are not its. */
   readonly acknowledge: (
     namespace: Namespace,
@@ -134,6 +136,7 @@ function makeParts(options: DispatcherOptions, onStaleRow: (row: StreamRow) => v
     sessions: () => sessions,
     assigner,
     time,
+    clock,
     mayServe,
   });
   const sessions = makeSessions({
@@ -386,6 +389,9 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
       await look.catch(() => undefined);
     },
     resend: (session, heldRunIds) => held.resend(session, new Set(heldRunIds)),
+    reviewDrains: (session, heldDrains) => {
+      assigner.background("review of drains", drains.review(session, heldDrains));
+    },
     acknowledge: parts.acknowledge,
     renew,
     claim: (claimant) => registers.claim(claimant, sessions.of(holderKey(claimant))),

@@ -6,9 +6,9 @@
  */
 import { hostsDrain, isDrainWaiting } from "../core/runtime/drain.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
-import type { StreamName } from "../core/shared/ids.ts";
+import type { RuntimeId, StreamName } from "../core/shared/ids.ts";
 import type { DatabaseTime } from "../engine/database-time.ts";
-import type { ViewStore } from "../engine/ports.ts";
+import type { Clock, ViewStore } from "../engine/ports.ts";
 import { parseStreamName } from "../engine/stream-name.ts";
 import type { Assigner } from "./assigner.ts";
 import type { DrainControl } from "./messages.ts";
@@ -19,6 +19,16 @@ import type { Sessions } from "./sessions.ts";
 /** What an executor says at Attach that runs drains. */
 const DRAIN_CAPABILITY = "peer_drain";
 const LOOK_ROWS = 500;
+/** An executor is told again of one drain at most this often. */
+const REMIND_MS = 5_000;
+const TOLD_MAX = 1_000;
+
+/** A drain that an executor says it runs. */
+export interface HeldDrain {
+  readonly runtimeId: RuntimeId;
+  readonly stream: StreamName;
+  readonly sequence: number;
+}
 
 /** The drains of the executors at this replica. */
 export interface HostedDrains {
@@ -28,6 +38,11 @@ export interface HostedDrains {
   readonly offer: (stream: StreamName, state: RuntimeState) => boolean;
   /** Tells an executor that attached again of the drains that it runs, and listens to them. */
   readonly resume: (session: Session, found: readonly StreamName[]) => Promise<void>;
+  /**
+   * Compares what an executor says it runs with what it is to run: what is over is told to end;
+   * one that polls is told again of what it does not name, because an answer may be lost.
+   */
+  readonly review: (session: Session, held: readonly HeldDrain[]) => Promise<void>;
   /** Listens no more for a session that ends; its drains go on. */
   readonly leave: (session: Session) => void;
   /** Looks in the views for drains that wait for the executors at this replica. */
@@ -41,6 +56,7 @@ export interface HostedDrainsOptions {
   readonly sessions: () => Pick<Sessions, "of" | "all">;
   readonly assigner: Pick<Assigner, "background">;
   readonly time: DatabaseTime;
+  readonly clock: Pick<Clock, "monotonicMs">;
   readonly mayServe: (session: Session) => boolean | Promise<boolean>;
 }
 
@@ -65,7 +81,7 @@ function spawnMessage(state: RuntimeState): DrainControl | undefined {
 
 /** Makes the host of drains of a process. */
 export function makeHostedDrains(options: HostedDrainsOptions): HostedDrains {
-  const { streams, views, sessions, assigner, time, mayServe } = options;
+  const { streams, views, sessions, assigner, time, clock, mayServe } = options;
   const asking = new Set<StreamName>();
 
   /** Who gets a drain: the holder of the lease, the last executor, else who has the fewest. */
@@ -108,13 +124,26 @@ export function makeHostedDrains(options: HostedDrainsOptions): HostedDrains {
     return true;
   }
 
+  /** Notes that a session is told of a drain at this moment. */
+  function noteTold(session: Session, stream: StreamName): void {
+    const { drainsToldMs } = session;
+    drainsToldMs.delete(stream);
+    drainsToldMs.set(stream, clock.monotonicMs());
+    const [oldest] = drainsToldMs.keys();
+    if (drainsToldMs.size > TOLD_MAX && oldest !== undefined) drainsToldMs.delete(oldest);
+  }
+
   function drop(session: Session, stream: StreamName): void {
-    session.drains.get(stream)?.();
+    const stopListening = session.drains.get(stream);
+    if (!stopListening) return;
+    stopListening();
     session.drains.delete(stream);
+    noteTold(session, stream);
   }
 
   function keep(session: Session, stream: StreamName): void {
     if (session.drains.has(stream) || session.closed) return;
+    noteTold(session, stream);
     session.drains.set(
       stream,
       streams.listen(stream, () => undefined),
@@ -139,6 +168,36 @@ export function makeHostedDrains(options: HostedDrainsOptions): HostedDrains {
     const message = state && hostsDrain(state, session.terms) ? spawnMessage(state) : undefined;
     if (message) tell(session, message);
     else drop(session, stream);
+  }
+
+  /** Notes that a session is being told of a drain, unless it was a moment ago. */
+  function mayRemind(session: Session, stream: StreamName): boolean {
+    const toldMs = session.drainsToldMs.get(stream) ?? Number.NEGATIVE_INFINITY;
+    if (clock.monotonicMs() - toldMs < REMIND_MS) return false;
+    noteTold(session, stream);
+    return true;
+  }
+
+  async function reviewOne(session: Session, held: HeldDrain): Promise<void> {
+    const { runtimeId, stream, sequence } = held;
+    const { state } = await streams.fresh(stream);
+    const isOurs = hostsDrain(state, session.terms) && state.drain.sequence === sequence;
+    if (isOurs || !mayRemind(session, stream)) return;
+    const { generation } = state;
+    const control = { type: "abort_drain", sequence } as const;
+    tell(session, { type: "drain_control", runtimeId, generation, control });
+  }
+
+  async function review(session: Session, held: readonly HeldDrain[]): Promise<void> {
+    await Promise.all(held.map((drain) => reviewOne(session, drain)));
+    if (!session.terms.polls) return;
+    const named = new Map(held.map(({ stream, sequence }) => [stream, sequence]));
+    for (const stream of session.drains.keys()) {
+      const state = streams.peek(stream)?.state;
+      if (!state || named.get(stream) === state.drain.sequence) continue;
+      const message = hostsDrain(state, session.terms) ? spawnMessage(state) : undefined;
+      if (message && mayRemind(session, stream)) tell(session, message);
+    }
   }
 
   async function lookIn(namespace: string, pool: string): Promise<void> {
@@ -174,6 +233,7 @@ export function makeHostedDrains(options: HostedDrainsOptions): HostedDrains {
     resume: async (session, found) => {
       await Promise.all(found.map((stream) => resumeOne(session, stream)));
     },
+    review,
     leave: (session) => {
       for (const stream of session.drains.keys()) drop(session, stream);
     },

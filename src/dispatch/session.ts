@@ -49,6 +49,8 @@ export interface Session {
   readonly held: Map<StreamName, HeldRun>;
   /** Runtimes whose drain it runs, with the way to stop listening to their streams. */
   readonly drains: Map<StreamName, () => void>;
+  /** When it was last told of a drain, by the monotonic clock, for sessions that poll. */
+  readonly drainsToldMs: Map<StreamName, number>;
   /** Runtimes whose run was asked for and not yet committed or refused. */
   readonly asking: Set<StreamName>;
   /** Runtimes that it holds by name and that have work, as far as is known. */
@@ -102,6 +104,7 @@ export function makeSession(terms: SessionTerms, nowMs: number): Session {
     holder: holderKey(terms),
     held: new Map(),
     drains: new Map(),
+    drainsToldMs: new Map(),
     asking: new Set(),
     waiting: new Set(),
     returned: new Set(),

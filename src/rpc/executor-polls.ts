@@ -104,12 +104,14 @@ export function makeExecutorPolls(
   ): Promise<PollRunResponse> {
     const { namespace } = callerOf(context);
     const check = makeFieldCheck();
-    const { terms, heldRunIds } = requestedTermsOf(check, namespace, request, true);
+    const requested = requestedTermsOf(check, namespace, request, true);
+    const { terms, heldRunIds, heldDrains } = requested;
     const { longPollMaxMs } = options.limits;
     const timeoutMs = waitMs(check, request.timeout, 0, longPollMaxMs, context);
     finish(check);
     const endMs = clock.monotonicMs() + timeoutMs;
     const session = await pollSession(terms, heldRunIds);
+    dispatcher.reviewDrains(session, heldDrains);
     turns.set(session, context);
     const isPassedOver = (): boolean => turns.get(session) !== context;
     await dispatcher.acknowledge(namespace, session.holder, heldRunIds);

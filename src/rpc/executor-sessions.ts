@@ -57,10 +57,12 @@ export function makeExecutorSessions(options: ExecutorSessionsOptions): SessionH
   ): AsyncGenerator<AttachResponse> {
     const { namespace } = callerOf(context);
     const check = makeFieldCheck();
-    const { terms, heldRunIds } = requestedTermsOf(check, namespace, request, false);
+    const requested = requestedTermsOf(check, namespace, request, false);
+    const { terms, heldRunIds } = requested;
     finish(check);
     const complete = await termsWithTtl(terms, streams, options.leaseTtlMs);
     const session = await dispatcher.attach(complete, heldRunIds);
+    dispatcher.reviewDrains(session, requested.heldDrains);
     const restMs = (): number => remainingMs(session, clock.monotonicMs());
     try {
       yield heartbeatToProto(options.nowMs(), restMs());

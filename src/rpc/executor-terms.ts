@@ -7,16 +7,19 @@ import {
   type Namespace,
   type RunId,
   runIdOf,
+  runtimeIdOf,
 } from "../core/shared/ids.ts";
+import type { HeldDrain } from "../dispatch/hosted-drains.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import type { SessionTerms } from "../dispatch/session.ts";
 import { streamName } from "../engine/stream-name.ts";
-import { checkId, type FieldCheck, violate } from "./codec/field-check.ts";
+import { checkCount, checkId, type FieldCheck, violate } from "./codec/field-check.ts";
 import { durationFromProto } from "./codec/time.ts";
 
 const RUNTIMES_MAX = 1000;
 const SLOTS_MAX = 1000;
 const HELD_RUNS_MAX = 10_000;
+const HELD_DRAINS_MAX = 1_000;
 const CAPABILITIES_MAX = 64;
 const LEASE_TTL_MIN_MS = 1000;
 const LEASE_TTL_MAX_MS = 600_000;
@@ -66,13 +69,38 @@ export function checkRunIds(check: FieldCheck, runIds: readonly string[]): reado
   return runIds.map((runId, index) => runIdOf(checkId(check, runId, `held_run_ids[${index}]`)));
 }
 
-/** The terms of a request and the runs that the executor holds. */
+/** Drains that an executor says it runs. */
+function checkDrains(
+  check: FieldCheck,
+  namespace: Namespace,
+  drains: AttachRequest["heldDrains"],
+): readonly HeldDrain[] {
+  if (drains.length > HELD_DRAINS_MAX) {
+    violate(check, "held_drains", `has ${drains.length}, at most ${HELD_DRAINS_MAX} are allowed`);
+    return [];
+  }
+  return drains.map(({ runtimeId, drainSequence }, index) => {
+    const field = `held_drains[${index}]`;
+    const id = runtimeIdOf(checkId(check, runtimeId, `${field}.runtime_id`));
+    const sequence = checkCount(check, drainSequence, `${field}.drain_sequence`);
+    return { runtimeId: id, stream: streamName("runtime", namespace, id), sequence };
+  });
+}
+
+/** Who attaches, and what it holds already. */
+export interface RequestedAttachment {
+  readonly terms: RequestedTerms;
+  readonly heldRunIds: readonly RunId[];
+  readonly heldDrains: readonly HeldDrain[];
+}
+
+/** The terms of a request and what the executor holds. */
 export function requestedTermsOf(
   check: FieldCheck,
   namespace: Namespace,
   request: AttachRequest | PollRunRequest,
   polls: boolean,
-): { readonly terms: RequestedTerms; readonly heldRunIds: readonly RunId[] } {
+): RequestedAttachment {
   const { slots, capabilities } = request;
   if (slots > SLOTS_MAX) violate(check, "slots", `must be 1 to ${SLOTS_MAX}, or 0 for 1`);
   if (capabilities.length > CAPABILITIES_MAX) {
@@ -92,7 +120,11 @@ export function requestedTermsOf(
         .map((name, index) => checkId(check, name, `capabilities[${index}]`)),
     ),
   };
-  return { terms, heldRunIds: checkRunIds(check, request.heldRunIds) };
+  return {
+    terms,
+    heldRunIds: checkRunIds(check, request.heldRunIds),
+    heldDrains: checkDrains(check, namespace, request.heldDrains),
+  };
 }
 
 /**

@@ -83,6 +83,40 @@ describe("a drain asked for at another replica", () => {
     expect(toldOf(again)).toEqual(["spawnDrain", "abortDrain"]);
   });
 
+  it("is told to end when it was aborted while its executor was away", async () => {
+    const { world, a, b, host } = await hostedAtB();
+    host.disconnect();
+    await world.elapse(500);
+    await world.pass(b.runtimes.abortDrain({ runtimeId: "r" }));
+    const heldDrains = [{ runtimeId: "r", drainSequence: 1n }];
+    const again = attach(a.executors, host, { ...TERMS, heldDrains });
+    await world.until(() => toldOf(again).length === 1);
+    expect(toldOf(again)).toEqual(["abortDrain"]);
+  });
+
+  it("is told again to a poller that does not name it, because an answer may be lost", async () => {
+    const { world, a } = await twoReplicas();
+    const request = { ...identity("poller"), ...TERMS, timeout: { seconds: 60n } };
+    await world.pass(ensure(a, "r"));
+    await world.pass(a.runtimes.updatePeerIngress(INGRESS));
+    const poll = async (heldDrains: { runtimeId: string; drainSequence: bigint }[]) => {
+      const { controls } = await world.pass(a.executors.pollRun({ ...request, heldDrains }));
+      return controls.map(({ control }) => control.case);
+    };
+    expect(await poll([])).toEqual(["spawnDrain"]);
+    await world.elapse(6000);
+    expect(await poll([])).toEqual(["spawnDrain"]);
+    await world.elapse(6000);
+    const held = [{ runtimeId: "r", drainSequence: 1n }];
+    expect(await poll(held)).toEqual([]);
+    await world.pass(a.runtimes.abortDrain({ runtimeId: "r" }));
+    expect(await poll(held)).toEqual(["abortDrain"]);
+    await world.elapse(6000);
+    expect(await poll(held)).toEqual(["abortDrain"]);
+    await world.elapse(6000);
+    expect(await poll([])).toEqual([]);
+  });
+
   it("counts as failed once its executor's register lapsed, and goes to another one", async () => {
     const { world, a, host } = await hostedAtB();
     await world.pass(renew(a.executors, host));

@@ -37,6 +37,7 @@ export interface AttachTerms {
   readonly heldRunIds?: string[];
   readonly leaseTtl?: { readonly seconds: bigint };
   readonly capabilities?: string[];
+  readonly heldDrains?: { readonly runtimeId: string; readonly drainSequence: bigint }[];
 }
 
 /** An executor that is attached. */
