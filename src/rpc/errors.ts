@@ -166,8 +166,8 @@ export function wireRefusalOf(error: unknown): WireRefusal {
 }
 
 function subjectOf(refusal: WireRefusal): string {
-  const { runtimeId, processId, runId, stream } = refusal.metadata;
-  return runtimeId ?? processId ?? runId ?? stream ?? "";
+  const { runtimeId, processId, operationId, runId, stream } = refusal.metadata;
+  return runtimeId ?? processId ?? operationId ?? runId ?? stream ?? "";
 }
 
 function detailsOf(refusal: WireRefusal): OutgoingDetail[] {

@@ -43,6 +43,7 @@ const REASONS = {
   K: "INPUT_ALREADY_ADMITTED",
   L: "LEASE_LOST",
   N: "STREAM_NOT_FOUND",
+  O: "OPERATION_NOT_FOUND",
   R: "INPUT_REJECTED",
   S: "INVALID_STATE",
   U: "RUNTIME_NOT_REGISTERED",
@@ -76,6 +77,10 @@ const CHANGES = readTable(
   cancelInputs             U      U      =      =      =      =      =      =      =
   setSilentIntents         U      U      idle   att    run    ret    drain  stop   D
   interruptRun             U      U      C      C      run    C      drain  C      D
+  registerOperation        U      U      idle   att    run    ret    drain  S      D
+  completeOperation        U      U      O      O      O      O      O      O      O
+  collectCompleted         U      U      =      =      =      =      =      =      =
+  terminateOwner           U      U      =      =      =      =      =      =      =
   `,
   REASONS,
 );
@@ -95,6 +100,11 @@ const READS = readTable(
   loadBoundaryReceipt      =      =      =      =      =      =      =      =      =
   listBoundaryReceipts     U      =      =      =      =      =      =      =      =
   verifyRuntime            N      =      =      =      =      =      =      =      =
+  getOperation             U      O      O      O      O      O      O      O      O
+  listOperations           U      =      =      =      =      =      =      =      =
+  listCompletions          U      =      =      =      =      =      =      =      =
+  waitAll                  U      =      =      =      =      =      =      =      =
+  waitCompletions          U      U      =      =      =      =      =      =      =
   `,
   REASONS,
 );

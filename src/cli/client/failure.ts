@@ -41,6 +41,11 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
   PAGE_TOKEN_INVALID: "start again at the first page, without --page-token",
   PAYLOAD_TOO_LARGE: "send less, or put the content elsewhere and send where it is",
   REQUEST_ID_REUSED: "take another request id",
+  OPERATION_NOT_FOUND: "list what there is with `keelson operation ls <runtimeId>`",
+  OPERATION_ALREADY_REGISTERED: "take another id: one names one operation for ever",
+  OPERATION_LIMIT_REACHED:
+    "wait until some have ended, or raise the limit with `keelson runtime ensure`",
+  OPERATION_INVALID_TRANSITION: "look where it is with `keelson operation get`",
   QUEUE_FULL: "attach a worker, wait, or raise the limit with `keelson runtime ensure`",
   RUNTIME_DESTROYED: "take another name: a destroyed runtime never comes back",
   INVALID_STATE: "a stopped runtime comes back with `keelson runtime reset <runtimeId>`",

@@ -77,6 +77,8 @@ export function serverInfoToProto(
       longPollMax: durationToProto(limits.longPollMaxMs),
       runResultBytesMax: limits.runResultBytesMax,
       watchBufferEventsMax: limits.watchBufferEventsMax,
+      operationLimitDefault: runtimeDefaults.operationLimit,
+      completedRetentionDefault: runtimeDefaults.completedRetention,
       inFlightBytesMax: BigInt(limits.inFlightBytesMax),
     },
     capabilities: [...CAPABILITIES],

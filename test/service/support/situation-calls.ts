@@ -1,4 +1,5 @@
 /** The calls of the tables that change or read a runtime, by the names of their rows. */
+import { OperationKind } from "../../../gen/keelson/operation/v1/messages_pb.ts";
 import type { IngestError } from "../../../gen/keelson/runtime/v1/messages_pb.ts";
 import type { CaseClients } from "./deployment.ts";
 import { prompt } from "./inputs.ts";
@@ -103,6 +104,15 @@ export const CHANGE_CALLS: Calls = {
   setSilentIntents: ({ runtimes }, { runtimeId }) =>
     runtimes.setSilentIntents({ runtimeId, intents: ["status"] }),
   interruptRun: ({ runtimes }, { runtimeId }) => runtimes.interruptRun({ runtimeId }),
+  registerOperation: ({ operations }, { runtimeId }) => {
+    const spec = { kind: OperationKind.BACKGROUND_TOOL_OP, displayName: "table" };
+    return operations.registerOperation({ runtimeId, spec });
+  },
+  completeOperation: ({ operations }, { runtimeId }) =>
+    operations.completeOperation({ runtimeId, operationId: "never", result: {} }),
+  collectCompleted: ({ operations }, { runtimeId }) => operations.collectCompleted({ runtimeId }),
+  terminateOwner: ({ operations }, { runtimeId }) =>
+    operations.terminateOwner({ runtimeId, reason: "table" }),
 };
 
 /** Reads the first message of a watch and leaves. */
@@ -145,6 +155,13 @@ export const READ_CALLS: Calls = {
   },
   listBoundaryReceipts: ({ runtimes }, { runtimeId }) =>
     runtimes.listBoundaryReceipts({ runtimeId }),
+  getOperation: ({ operations }, { runtimeId }) =>
+    operations.getOperation({ runtimeId, operationId: "never" }),
+  listOperations: ({ operations }, { runtimeId }) => operations.listOperations({ runtimeId }),
+  listCompletions: ({ operations }, { runtimeId }) => operations.listCompletions({ runtimeId }),
+  waitAll: ({ operations }, { runtimeId }) => operations.waitAll({ runtimeId }),
+  waitCompletions: ({ operations }, { runtimeId }) =>
+    operations.waitCompletions({ runtimeId, timeout: {} }),
   verifyRuntime: async ({ runtimes }, { runtimeId }) => {
     const { valid } = await runtimes.verifyRuntime({ runtimeId });
     return valid ? NOTHING : { reason: "not valid" };
