@@ -20,6 +20,7 @@ import { benchCancel } from "./sections/cancel.ts";
 import { benchDispatch } from "./sections/dispatch.ts";
 import { benchGrants } from "./sections/grants.ts";
 import { benchOperations } from "./sections/operations.ts";
+import { benchProcesses } from "./sections/process.ts";
 import { benchScale } from "./sections/scale.ts";
 import { benchUnary } from "./sections/unary.ts";
 import type { BenchScale } from "./support/environment.ts";
@@ -50,7 +51,7 @@ const QUICK: BenchScale = {
 const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
-    only: { type: "string", default: "a,b,c,d,e,f,g,h,i,k" },
+    only: { type: "string", default: "a,b,c,d,e,f,g,h,i,j,k" },
     output: { type: "string", default: "bench/results.json" },
   },
 });
@@ -78,6 +79,7 @@ try {
   if (sections.has("g")) await benchOperations(environment);
   if (sections.has("i")) await benchBlobs(environment);
   if (sections.has("h")) await benchCancel(environment);
+  if (sections.has("j")) await benchProcesses(environment);
   if (sections.has("k")) await benchGrants(environment);
 } finally {
   await database.stop();
