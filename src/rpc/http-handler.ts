@@ -5,7 +5,7 @@
  */
 import type { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { constants, Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import { Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import type { Writable } from "node:stream";
 import {
   Code,
@@ -24,7 +24,7 @@ import {
 import { type Refusal, RefusedError } from "../core/shared/refusal.ts";
 import { connectErrorOf, isTransportError, wireRefusalOf } from "./errors.ts";
 import { codeName } from "./interceptor.ts";
-import { messagesInTime, wholeInTime } from "./message-arrival.ts";
+import { closeWithAnswer, messagesInTime, wholeInTime } from "./message-arrival.ts";
 import { sendAtOnce, shortExchangeOf, shortRequestOf } from "./short-exchange.ts";
 
 /** A request as either of Node's servers hands it over. */
@@ -194,19 +194,6 @@ function punctualBody(
   };
   const terms = { timeoutMs: requestTimeoutMs, lateError };
   return isOneMessage(handler) ? wholeInTime(body, terms) : messagesInTime(body, terms);
-}
-
-/**
- * Has the stream of a call closed with its answer, also when the caller never ends its own side: a
- * call that was refused before its message arrived would stay open for ever.
- */
-function closeWithAnswer({ stream }: Http2ServerRequest): void {
-  // The last thing that is sent; once it is on its way, nothing more is read.
-  stream.once("wantTrailers", () => {
-    setImmediate(() => {
-      if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
-    });
-  });
 }
 
 /** Makes the handler of all calls. */

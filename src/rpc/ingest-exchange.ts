@@ -19,6 +19,7 @@ import {
 import { callerOf } from "./caller.ts";
 import { abortReasonOf } from "./errors.ts";
 import { joinFrames, makeFrameSplitter } from "./grpc-frames.ts";
+import { closeWithAnswer } from "./message-arrival.ts";
 import {
   type IngestLane,
   type IngestStreamOptions,
@@ -38,6 +39,8 @@ export interface IngestExchangeOptions extends IngestStreamOptions {
   /** Aborts when calls have had their time to end. */
   readonly cutSignal: AbortSignal;
   readonly messageBytesMax: number;
+  /** How long a message may take from its first byte on. */
+  readonly requestTimeoutMs: number;
   readonly binaryOptions: Partial<BinaryReadOptions>;
 }
 
@@ -71,6 +74,9 @@ class IngestExchange {
   #isOver = false;
   #isClogged = false;
   #isScheduled = false;
+  /** Whether a message has begun that is not whole yet. */
+  #isWithin = false;
+  #lateTimer: NodeJS.Timeout | undefined;
 
   constructor(
     options: IngestExchangeOptions,
@@ -90,6 +96,7 @@ class IngestExchange {
       "content-type": "application/grpc+proto",
       "grpc-accept-encoding": "gzip,br",
     });
+    closeWithAnswer(this.#request);
     response.on("close", this.#leave);
     response.on("drain", this.#unclog);
     cutSignal.addEventListener("abort", this.#cut);
@@ -107,14 +114,18 @@ class IngestExchange {
       try {
         for (const frame of frames.take(chunk)) {
           if (this.#isOver || drainSignal.aborted) return;
+          this.#stopLateTimer();
           this.#lane?.take(this.#decode(frame, binaryOptions));
         }
+        this.#isWithin = frames.isWithin();
         this.#pace();
       } catch (error) {
         this.#finish(error);
       }
     });
     this.#request.once("end", () => {
+      this.#isWithin = false;
+      this.#stopLateTimer();
       if (frames.isWithin()) {
         this.#finish(new ConnectError("protocol error: incomplete envelope", Code.InvalidArgument));
       }
@@ -133,14 +144,32 @@ class IngestExchange {
     }
   }
 
+  #stopLateTimer(): void {
+    clearTimeout(this.#lateTimer);
+    this.#lateTimer = undefined;
+  }
+
+  /** Gives a message that has begun its time. */
+  #expectRest(): void {
+    if (!this.#isWithin || this.#isOver) return;
+    const { requestTimeoutMs } = this.#options;
+    this.#lateTimer ??= setTimeout(() => {
+      const message = `A message did not arrive whole within ${requestTimeoutMs} ms`;
+      this.#finish(new ConnectError(message, Code.DeadlineExceeded));
+    }, requestTimeoutMs);
+  }
+
   /** Stops reading while too much waits for its answer, for the client or for memory. */
   #pace(): void {
     const waiting = (this.#lane?.inFlight() ?? 0) + this.#answers.length;
     const room = this.#options.budget.room();
     if (waiting < WINDOW_ITEMS && !this.#isClogged && room === undefined) {
       this.#request.resume();
+      this.#expectRest();
       return;
     }
+    // While it is this side that does not read, nobody is late.
+    this.#stopLateTimer();
     this.#request.pause();
     void room?.then(() => this.#pace());
   }
@@ -190,6 +219,7 @@ class IngestExchange {
     if (this.#isOver) return;
     this.#send();
     this.#isOver = true;
+    this.#stopLateTimer();
     const { cutSignal, drainSignal, observer } = this.#options;
     cutSignal.removeEventListener("abort", this.#cut);
     drainSignal.removeEventListener("abort", this.#settle);

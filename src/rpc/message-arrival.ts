@@ -4,6 +4,7 @@
  * one message has its time from the beginning; in a stream every message has it from its first
  * byte, and the silence between two of them may take as long as it likes.
  */
+import { constants, type Http2ServerRequest } from "node:http2";
 
 /** How long messages may take, and what happens to those that take longer. */
 export interface ArrivalTerms {
@@ -15,19 +16,31 @@ export interface ArrivalTerms {
 /** Flags and length in front of every message of a stream. */
 const ENVELOPE_BYTES = 5;
 
-interface Deadline {
+/** The time that is left for a message, which runs only while somebody waits for it. */
+interface Patience {
   /** The piece, or a rejection when the time is over before it comes. */
-  readonly before: <Piece>(piece: Promise<Piece>) => Promise<Piece>;
-  readonly cancel: () => void;
+  readonly wait: <Piece>(piece: Promise<Piece>) => Promise<Piece>;
+  /** Gives the next message its time. */
+  readonly renew: () => void;
 }
 
-function startDeadline({ timeoutMs, lateError }: ArrivalTerms): Deadline {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  late.catch(() => undefined);
-  const timer = setTimeout(() => reject(lateError()), timeoutMs);
+function makePatience({ timeoutMs, lateError }: ArrivalTerms): Patience {
+  let leftMs = timeoutMs;
   return {
-    before: (piece) => Promise.race([piece, late]),
-    cancel: () => clearTimeout(timer),
+    wait: async (piece) => {
+      const { promise: late, reject } = Promise.withResolvers<never>();
+      const startedMs = performance.now();
+      const timer = setTimeout(() => reject(lateError()), leftMs);
+      try {
+        return await Promise.race([piece, late]);
+      } finally {
+        clearTimeout(timer);
+        leftMs = Math.max(0, leftMs - (performance.now() - startedMs));
+      }
+    },
+    renew: () => {
+      leftMs = timeoutMs;
+    },
   };
 }
 
@@ -37,29 +50,30 @@ export async function* wholeInTime(
   terms: ArrivalTerms,
 ): AsyncGenerator<Uint8Array> {
   const pieces = body[Symbol.asyncIterator]();
-  const deadline = startDeadline(terms);
-  try {
-    for (;;) {
-      const step = await deadline.before(pieces.next());
-      if (step.done === true) return;
-      yield step.value;
-    }
-  } finally {
-    deadline.cancel();
+  const patience = makePatience(terms);
+  for (;;) {
+    const step = await patience.wait(pieces.next());
+    if (step.done === true) return;
+    yield step.value;
   }
 }
 
-/** Follows the messages of a stream; answers after each piece whether one is incomplete. */
-function makeEnvelopeTracker(): (piece: Uint8Array) => boolean {
+/** How a piece ends: with a whole message, or within one that it began or went on with. */
+type PieceEnd = "whole" | "begun" | "going_on";
+
+/** Follows the messages of a stream. */
+function makeEnvelopeTracker(): (piece: Uint8Array) => PieceEnd {
   const head = Buffer.alloc(ENVELOPE_BYTES);
   let headBytes = 0;
   let missingBytes = 0;
   return (piece) => {
+    let isBegun = headBytes === 0 && missingBytes === 0;
     for (let at = 0; at < piece.byteLength; ) {
       if (missingBytes > 0) {
         const taken = Math.min(missingBytes, piece.byteLength - at);
         missingBytes -= taken;
         at += taken;
+        if (missingBytes === 0) isBegun = true;
         continue;
       }
       head[headBytes] = piece[at] ?? 0;
@@ -69,7 +83,8 @@ function makeEnvelopeTracker(): (piece: Uint8Array) => boolean {
       headBytes = 0;
       missingBytes = head.readUInt32BE(1);
     }
-    return headBytes > 0 || missingBytes > 0;
+    if (headBytes === 0 && missingBytes === 0) return "whole";
+    return isBegun ? "begun" : "going_on";
   };
 }
 
@@ -79,22 +94,27 @@ export async function* messagesInTime(
   terms: ArrivalTerms,
 ): AsyncGenerator<Uint8Array> {
   const pieces = body[Symbol.asyncIterator]();
-  const isIncomplete = makeEnvelopeTracker();
-  let deadline: Deadline | undefined;
-  try {
-    for (;;) {
-      const next = pieces.next();
-      const step = await (deadline?.before(next) ?? next);
-      if (step.done === true) return;
-      if (!isIncomplete(step.value)) {
-        deadline?.cancel();
-        deadline = undefined;
-      } else {
-        deadline ??= startDeadline(terms);
-      }
-      yield step.value;
-    }
-  } finally {
-    deadline?.cancel();
+  const endOf = makeEnvelopeTracker();
+  const patience = makePatience(terms);
+  for (let end: PieceEnd = "whole"; ; ) {
+    const next = pieces.next();
+    const step = await (end === "whole" ? next : patience.wait(next));
+    if (step.done === true) return;
+    end = endOf(step.value);
+    if (end !== "going_on") patience.renew();
+    yield step.value;
   }
+}
+
+/**
+ * Has the stream of a call closed with its answer, also when the caller never ends its own side: a
+ * call that was refused before its message arrived would stay open for ever.
+ */
+export function closeWithAnswer({ stream }: Http2ServerRequest): void {
+  // The last thing that is sent; once it is on its way, nothing more is read.
+  stream.once("wantTrailers", () => {
+    setImmediate(() => {
+      if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+    });
+  });
 }

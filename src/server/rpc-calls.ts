@@ -268,6 +268,7 @@ export function makeServingCalls(
     budget: options.budget,
     cutSignal: options.cutSignal,
     messageBytesMax: MESSAGE_BYTES_MAX,
+    requestTimeoutMs: options.config.requestTimeoutMs,
     binaryOptions: BINARY_READ_OPTIONS,
   });
   const shortWays = new Map([[INGEST_STREAM_PATH, exchanges]]);
