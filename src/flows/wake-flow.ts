@@ -73,7 +73,13 @@ function ingestOf(
     body: {
       type: "external_event" as const,
       eventType: "process.wake",
-      payload: { processId, sequence, eventType, text: event.wake?.input ?? "" },
+      payload: {
+        processId,
+        sequence,
+        eventType,
+        dedupeKey: event.wake?.dedupeKey ?? "",
+        text: event.wake?.input ?? "",
+      },
       handlingMode: "steer" as const,
     },
   };

@@ -219,7 +219,7 @@ describe("wakes", () => {
     const [[key, payload] = []] = await wakesAt(clients, "elsewhere");
     expect(key).toBe("process:p:event:4:wake");
     expect(payload).toMatchObject(
-      json({ processId: "p", sequence: 4, eventType: "news", text: "four" }),
+      json({ processId: "p", sequence: 4, eventType: "news", dedupeKey: "p:4", text: "four" }),
     );
   });
 
