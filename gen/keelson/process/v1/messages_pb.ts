@@ -427,7 +427,8 @@ export const WakeSemanticsSchema: GenMessage<WakeSemantics> = /*@__PURE__*/
   messageDesc(file_keelson_process_v1_messages, 9);
 
 /**
- * What makes two wakes for the same runtime the same one.
+ * What makes two wakes for the same runtime the same one for whoever runs it: they have one
+ * `wake_id`. Each is delivered all the same, once.
  *
  * @generated from message keelson.process.v1.WakeDedupe
  */
@@ -1700,7 +1701,8 @@ export const ReconciledAbandonAuthoritySchema: GenMessage<ReconciledAbandonAutho
  */
 export type ProcessWake = Message<"keelson.process.v1.ProcessWake"> & {
   /**
-   * Name of the wake: the same for wakes that are the same one. Always set.
+   * Name of the wake: the same for wakes with the same key for the same runtime, each of which is
+   * an input of its own nevertheless. Always set.
    *
    * @generated from field: string wake_id = 1;
    */
