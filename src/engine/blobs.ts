@@ -100,6 +100,10 @@ const IN_DOUBT: ReadonlySet<string> = new Set([
   "OUTCOME_UNKNOWN",
   "DATABASE_UNAVAILABLE",
   "SERVER_DRAINING",
+  "NOT_READY",
+  "CONFLICT",
+  "STREAM_CORRUPT",
+  "STREAM_QUARANTINED",
   "INTERNAL",
 ]);
 
@@ -149,6 +153,7 @@ export function makeBlobs(options: BlobsOptions): Blobs {
     let first: Uint8Array = new Uint8Array();
     let chunkCount = 0;
     let bytes = 0;
+    let hasBegun = false;
     const append = async (index: number, piece: Uint8Array): Promise<void> => {
       if (await store.append(uploadId, index, piece, blobGraceMs)) return;
       throw uploadExpired();
@@ -160,6 +165,7 @@ export function makeBlobs(options: BlobsOptions): Blobs {
         hash.update(piece);
         if (chunkCount === 0) first = piece;
         if (chunkCount === 1) {
+          hasBegun = true;
           await store.begin(uploadId, namespace, blobGraceMs);
           await append(0, first);
         }
@@ -174,7 +180,7 @@ export function makeBlobs(options: BlobsOptions): Blobs {
       if (stored) return stored;
       throw uploadExpired();
     } catch (error) {
-      if (chunkCount > 1) await drop(uploadId);
+      if (hasBegun) await drop(uploadId);
       throw error;
     }
   }
