@@ -1,4 +1,5 @@
 /** What the process registry is built from: everything it needs and nothing else. */
+import type { ProcessLeases } from "../dispatch/process-leases.ts";
 import type { JournalTail } from "../engine/journal-tail.ts";
 import type { Clock, Entropy, JournalStore, StorageFacts, ViewStore } from "../engine/ports.ts";
 import type { GrantServiceOptions } from "./grant-options.ts";
@@ -19,6 +20,7 @@ export interface ProcessServiceOptions extends GrantServiceOptions {
   >;
   readonly facts: Pick<StorageFacts, "durabilityTier">;
   readonly schemas: EventSchemas;
+  readonly leases: Pick<ProcessLeases, "claim" | "claimNext" | "renew">;
   readonly waits: ProcessWaits;
   /** Aborts when the server begins to go down: what waits is answered. */
   readonly drainSignal: AbortSignal;

@@ -7,6 +7,7 @@ import { makeProcessAppends } from "./process-appends.ts";
 import { makeProcessChanges } from "./process-changes.ts";
 import { makeProcessEventReads } from "./process-event-reads.ts";
 import { makeProcessFeed } from "./process-feed.ts";
+import { makeProcessLeases } from "./process-leases.ts";
 import type { ProcessServiceOptions } from "./process-options.ts";
 import { makeProcessPrune } from "./process-prune.ts";
 import { makeProcessReads } from "./process-reads.ts";
@@ -24,6 +25,7 @@ export function makeProcessService(
     ...makeProcessWatch(options),
     ...makeProcessFeed(options),
     ...makeProcessPrune(options),
+    ...makeProcessLeases(options),
     ...makeGrantChanges(options),
     ...makeGrantReads(options),
   };

@@ -136,7 +136,7 @@ function kindsOf({ runtimes, processes, grants }: ControlPlane): ReadonlyMap<str
 
 function processOptionsOf(
   { replicaId, drainSignal }: RpcCallsOptions,
-  { engine, processes: streams, grants, flows }: ControlPlane,
+  { engine, processes: streams, processLeases, grants, flows }: ControlPlane,
   storage: Storage,
   limits: RpcLimits,
 ): RouteOptions["process"] {
@@ -157,6 +157,7 @@ function processOptionsOf(
     limits,
     facts: storage.facts,
     schemas: makeEventSchemas(),
+    leases: processLeases,
     waits: makeProcessWaits({ streams, clock: systemClock, drainSignal }),
     drainSignal,
   };

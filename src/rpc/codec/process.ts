@@ -6,11 +6,13 @@ import type {
   DeclaredEventType,
   ProcessInput as CoreInput,
 } from "../../core/process/registration.ts";
-import type { EventTypeCount } from "../../core/process/state.ts";
+import type { CancelRequest, EventTypeCount } from "../../core/process/state.ts";
 import type { Revision } from "../../core/shared/ids.ts";
 import type { StreamRow } from "../../engine/ports.ts";
 import {
   type Process,
+  type ProcessCancelRequest,
+  ProcessCancelRequestSchema,
   type ProcessEnd,
   ProcessEndSchema,
   ProcessSchema,
@@ -73,16 +75,20 @@ function waitOf({ wait }: ProcessFacts) {
   };
 }
 
+/** The first wish that a process be cancelled. */
+export function cancelRequestToProto(request: CancelRequest): ProcessCancelRequest {
+  const { reason, requestedAt, sequence } = request;
+  return create(ProcessCancelRequestSchema, {
+    reason,
+    requestedAt: timestampToProto(requestedAt),
+    sequence: BigInt(sequence),
+  });
+}
+
 function wishesOf(facts: ProcessFacts) {
   const { cancelRequest, abandonRequest } = facts;
   return {
-    ...(cancelRequest && {
-      cancelRequest: {
-        reason: cancelRequest.reason,
-        requestedAt: timestampToProto(cancelRequest.requestedAt),
-        sequence: BigInt(cancelRequest.sequence),
-      },
-    }),
+    ...(cancelRequest && { cancelRequest: cancelRequestToProto(cancelRequest) }),
     ...(abandonRequest && {
       abandonRequest: {
         requestedBy: abandonRequest.requestedBy,
