@@ -65,7 +65,7 @@ async function untilLapsed(clients: CaseClients): Promise<void> {
 }
 
 describe("a claim", () => {
-  it("active_process_lease_fences_competing_owner: another meets it, the same keeps it", async () => {
+  it("active_process_lease_fences_competing_owner, and keeps for the same", async () => {
     const clients = clientsOf(deployment.url);
     const { processes } = clients;
     await register(clients, engine(processId));
@@ -289,7 +289,7 @@ describe("what a hold protects", () => {
     expect(await wireErrorOf(unknown)).toMatchObject({ reason: "PROCESS_NOT_FOUND" });
   });
 
-  it("an owner-bound process whose worker is lost is nobody else's, and never ends by time", async () => {
+  it("what is owner-bound and lost its worker is nobody else's, and never ends by time", async () => {
     const clients = clientsOf(deployment.url);
     const { processes } = clients;
     const disposition = ProcessDisposition.OWNER_BOUND;

@@ -1801,8 +1801,8 @@ export const WakeDeferralSchema: GenMessage<WakeDeferral> = /*@__PURE__*/
   messageDesc(file_keelson_process_v1_messages, 41);
 
 /**
- * A worker's hold on a process. `lease_token` and `generation` prove it; only the holder is told the
- * token.
+ * A worker's hold on a process. `lease_token` and `generation` prove it; only the holder is told
+ * the token.
  *
  * @generated from message keelson.process.v1.ProcessLease
  */

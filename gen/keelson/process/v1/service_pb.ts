@@ -2805,8 +2805,8 @@ export const ProcessRegistryService: GenService<{
     output: typeof AckWakeResponseSchema;
   },
   /**
-   * Claims a process for a worker: it starts to work on it. The same worker in the same life extends
-   * its hold, with the same token and generation. Errors: LEASE_HELD (with `remainingMs` and
+   * Claims a process for a worker: it starts to work on it. The same worker in the same life
+   * extends its hold, with the same token and generation. Errors: LEASE_HELD (with `remainingMs` and
    * RetryInfo), PROCESS_TERMINAL, NOT_CLAIMABLE.
    *
    * @generated from rpc keelson.process.v1.ProcessRegistryService.ClaimLease
