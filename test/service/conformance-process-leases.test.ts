@@ -289,7 +289,7 @@ describe("what a hold protects", () => {
     expect(await wireErrorOf(unknown)).toMatchObject({ reason: "PROCESS_NOT_FOUND" });
   });
 
-  it("what is owner-bound and lost its worker is nobody else's, and never ends by time", async () => {
+  it("what is owner-bound and lost its worker is nobody's, and never ends by time", async () => {
     const clients = clientsOf(deployment.url);
     const { processes } = clients;
     const disposition = ProcessDisposition.OWNER_BOUND;

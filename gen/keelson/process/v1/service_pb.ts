@@ -2806,8 +2806,8 @@ export const ProcessRegistryService: GenService<{
   },
   /**
    * Claims a process for a worker: it starts to work on it. The same worker in the same life
-   * extends its hold, with the same token and generation. Errors: LEASE_HELD (with `remainingMs` and
-   * RetryInfo), PROCESS_TERMINAL, NOT_CLAIMABLE.
+   * extends its hold, with the same token and generation. Errors: LEASE_HELD (with `remainingMs`
+   * and RetryInfo), PROCESS_TERMINAL, NOT_CLAIMABLE.
    *
    * @generated from rpc keelson.process.v1.ProcessRegistryService.ClaimLease
    */
