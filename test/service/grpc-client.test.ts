@@ -1,6 +1,7 @@
 // The same service through the plain gRPC client of Node: unary, errors with details, streams.
 import {
   type DescMessage,
+  type DescMethodUnary,
   fromBinary,
   type MessageInitShape,
   type MessageShape,
@@ -11,12 +12,14 @@ import * as grpc from "@grpc/grpc-js";
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { OperationKind } from "../../gen/keelson/operation/v1/messages_pb.ts";
+import { OperationService } from "../../gen/keelson/operation/v1/service_pb.ts";
 import {
-  IngestRequestSchema,
-  IngestResponseSchema,
+  type IngestRequestSchema,
   IngestStreamRequestSchema,
   type IngestStreamResponse,
   IngestStreamResponseSchema,
+  RuntimeControlPlaneService,
 } from "../../gen/keelson/runtime/v1/service_pb.ts";
 import { type Deployment, openDeployment } from "./support/deployment.ts";
 import { prompt } from "./support/inputs.ts";
@@ -49,14 +52,18 @@ function readerOf<Desc extends DescMessage>(schema: Desc) {
   return (bytes: Buffer): MessageShape<Desc> => fromBinary(schema, bytes);
 }
 
-function ingest(init: MessageInitShape<typeof IngestRequestSchema>) {
-  const { promise, resolve, reject } =
-    Promise.withResolvers<MessageShape<typeof IngestResponseSchema>>();
+/** One unary call, with its path and its messages. */
+function unary<Method extends DescMethodUnary>(
+  method: Method,
+  init: MessageInitShape<Method["input"]>,
+): Promise<MessageShape<Method["output"]>> {
+  const { promise, resolve, reject } = Promise.withResolvers<MessageShape<Method["output"]>>();
+  const { input, output }: { input: Method["input"]; output: Method["output"] } = method;
   client.makeUnaryRequest(
-    `${SERVICE}/Ingest`,
-    writerOf(IngestRequestSchema),
-    readerOf(IngestResponseSchema),
-    create(IngestRequestSchema, init),
+    `/${method.parent.typeName}/${method.name}`,
+    writerOf(input),
+    readerOf(output),
+    create(input, init),
     metadata,
     (error, response) => {
       if (response) resolve(response);
@@ -64,6 +71,10 @@ function ingest(init: MessageInitShape<typeof IngestRequestSchema>) {
     },
   );
   return promise;
+}
+
+function ingest(init: MessageInitShape<typeof IngestRequestSchema>) {
+  return unary(RuntimeControlPlaneService.method.ingest, init);
 }
 
 it("a unary call is answered", async () => {
@@ -90,6 +101,31 @@ it("an error has a status, and its reason in the standard details", async () => 
     ),
   );
   expect((details as Buffer).includes(info)).toBe(true);
+});
+
+it("who waits for an operation is told of its end, and the runtime is woken", async () => {
+  const { method } = OperationService;
+  const name = { runtimeId: "o", operationId: "tool-1" };
+  const spec = {
+    operationId: "tool-1",
+    kind: OperationKind.BACKGROUND_TOOL_OP,
+    displayName: "a tool",
+  };
+  await unary(RuntimeControlPlaneService.method.ensureRuntime, { runtimeId: "o" });
+  await unary(method.registerOperation, { runtimeId: "o", spec });
+  await unary(method.markProvisioned, name);
+  const waiting = unary(method.waitAll, { runtimeId: "o", operationIds: ["tool-1"] });
+  const { revision } = await unary(method.completeOperation, {
+    ...name,
+    result: { content: "done" },
+  });
+  const { allEnded, operations } = await waiting;
+  expect([allEnded, operations[0]?.outcome?.outcome.value]).toMatchObject([
+    true,
+    { result: { content: "done" } },
+  ]);
+  const { runtime } = await unary(RuntimeControlPlaneService.method.getRuntime, { runtimeId: "o" });
+  expect(runtime).toMatchObject({ revision, runnable: true, steerDepth: 1 });
 });
 
 it("a bidirectional stream answers what it is sent", async () => {

@@ -20,6 +20,8 @@ const CAPABILITIES = [
   "blob.put_blob",
   "executor.attach",
   "executor.poll_run",
+  "operation.register_operation",
+  "operation.wait_completions",
   "runtime.at_revision",
   "runtime.await_input",
   "runtime.ingest_batch",
