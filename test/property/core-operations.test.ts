@@ -150,6 +150,20 @@ test("one continuation per quiescent window: never two that wait", () => {
   });
 });
 
+test("folding the whole history again leads to the same state", () => {
+  const image = (state: RuntimeState): string =>
+    JSON.stringify(runtimeAggregate.stateToJson(state));
+  everyLife(operatingLife, ({ commits, state }) => {
+    let refolded = runtimeAggregate.initial;
+    for (const { events, revision, at } of commits) {
+      for (const [index, event] of events.entries()) {
+        refolded = runtimeAggregate.evolve(refolded, event, { revision, index, at });
+      }
+    }
+    expect(image(refolded)).toBe(image(state));
+  });
+});
+
 test("lives about everything else have operations among them", () => {
   let registered = 0;
   everyLife(life, ({ state }) => {
