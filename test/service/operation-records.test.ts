@@ -33,14 +33,14 @@ async function wholeFeed(clients: CaseClients): Promise<readonly Completion[]> {
 async function learned(clients: CaseClients) {
   const all = await wholeFeed(clients);
   const waited = await clients.operations.waitAll({ runtimeId, operationIds: [LATE] });
-  const late = clients.operations.failOperation({ runtimeId, operationId: LATE, error: "late" });
+  const failing = { runtimeId, operationId: LATE, error: "late" };
   return {
     sequences: all.map(({ completionSequence }) => Number(completionSequence)),
     operations: new Set(all.map(({ operationId }) => operationId)).size,
     old: await read(clients, LATE),
     waited: waited.allEnded,
     again: await verdictOf(register(clients, "tool", LATE)),
-    late: await verdictOf(late),
+    late: await verdictOf(clients.operations.failOperation(failing)),
   };
 }
 
