@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { makeAppendCommand } from "./append.ts";
 import { makeProcessAwaitCommand } from "./await.ts";
 import { makeProcessCancelCommand } from "./cancel.ts";
+import { makeClaimCommand } from "./claim.ts";
 import { makeCompleteCommand } from "./complete.ts";
 import { makeEventsCommand } from "./events.ts";
 import { makeProcessGetCommand } from "./get.ts";
@@ -26,6 +27,7 @@ export function makeProcessCommand(): Command {
     makeAppendCommand(),
     makeWaitCommand(),
     makeProcessAwaitCommand(),
+    makeClaimCommand(),
     makeCompleteCommand(),
     makeProcessCancelCommand(),
     makeGrantsCommand(),
