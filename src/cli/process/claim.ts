@@ -58,7 +58,7 @@ async function workOnHold(
   { connection, output }: Workplace,
   processId: string,
   flags: ClaimFlags,
-): Promise<undefined> {
+): Promise<void> {
   const { leaseToken, generation } = flags;
   if (leaseToken === undefined || generation === undefined) {
     throw usageError("A hold is proved by --lease-token and --generation together.");
@@ -92,11 +92,7 @@ async function claimNext(
   return response.lease === undefined ? CLIENT_EXIT_CODES.notFound : undefined;
 }
 
-async function claimOne(
-  workplace: Workplace,
-  processId: string,
-  flags: ClaimFlags,
-): Promise<undefined> {
+async function claimOne(workplace: Workplace, processId: string, flags: ClaimFlags): Promise<void> {
   const { connection, output } = workplace;
   const response = await connection.processes.claimLease({ ...termsOf(flags), processId });
   if (output.isJson) output.json(ClaimLeaseResponseSchema, response);
@@ -135,8 +131,8 @@ export function makeClaimCommand(): Command {
           return await claimNext(workplace, flags);
         }
         const isHeld = flags.renew === true || flags.release === true;
-        if (isHeld) return await workOnHold(workplace, processId, flags);
-        return await claimOne(workplace, processId, flags);
+        await (isHeld ? workOnHold : claimOne)(workplace, processId, flags);
+        return undefined;
       });
     });
 }

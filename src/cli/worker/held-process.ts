@@ -66,6 +66,7 @@ export function holdProcess(options: HeldProcessOptions): HeldProcess {
   const { processId, leaseToken, generation } = lease;
   const proof = { leaseToken, generation };
   const over = new AbortController();
+  const isOver = (): boolean => over.signal.aborted;
   let ending: ProcessEnding | undefined;
   let lastLine = "";
   let lastErrorLine = "";
@@ -156,11 +157,11 @@ export function holdProcess(options: HeldProcessOptions): HeldProcess {
   }
 
   async function keep(): Promise<void> {
-    while (!over.signal.aborted) {
+    while (!isOver()) {
       const leftMs = aliveUntilMs - performance.now();
       if (leftMs <= 0) endCommand({ type: "lost" });
       await pause(Math.max(100, leftMs / RENEWALS_PER_LEASE), over.signal);
-      if (!over.signal.aborted) await renew();
+      if (!isOver()) await renew();
     }
   }
 

@@ -34,6 +34,7 @@ export function makeProcessWorker(options: ProcessWorkerOptions): Sidecar {
   const { connection, kinds, slots, terms, log } = options;
   const owner = { ownerId: options.ownerId, incarnationId: randomUUID() };
   const stopping = new AbortController();
+  const isStopping = (): boolean => stopping.signal.aborted;
   const held = new Set<HeldProcess>();
   let problem: string | undefined;
 
@@ -61,12 +62,12 @@ export function makeProcessWorker(options: ProcessWorkerOptions): Sidecar {
   /** One slot: process after process. */
   async function serve(): Promise<void> {
     const backoff = makeBackoff();
-    while (!stopping.signal.aborted) {
+    while (!isStopping()) {
       try {
         await serveOne();
         backoff.reset();
       } catch (error) {
-        if (stopping.signal.aborted) return;
+        if (isStopping()) return;
         const failure = failureOf(error);
         if (!isPassing(failure)) throw error;
         log.say(`no claims now (${failure.reason || statusName(failure.code)})`);
