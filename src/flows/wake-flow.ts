@@ -13,7 +13,13 @@ import { dueWakes } from "../core/process/wakes.ts";
 import { runtimeAggregate } from "../core/runtime/aggregate.ts";
 import type { RuntimeCommand } from "../core/runtime/commands.ts";
 import type { Input } from "../core/runtime/input.ts";
-import { inputIdOf, type ProcessId, type StreamName, type TimeMs } from "../core/shared/ids.ts";
+import {
+  type InputId,
+  inputIdOf,
+  type ProcessId,
+  type StreamName,
+  type TimeMs,
+} from "../core/shared/ids.ts";
 import { type RefusalReason, RefusedError } from "../core/shared/refusal.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import type { ProcessStreams } from "../dispatch/process-streams.ts";
@@ -45,6 +51,10 @@ const TARGET_GONE: Outcome = {
   type: "settled",
   settlement: { type: "discarded", cause: "target_gone" },
 };
+
+function delivered(inputId: InputId): Outcome {
+  return { type: "settled", settlement: { type: "delivered", inputId } };
+}
 
 const CAUSES: Partial<Record<RefusalReason, DeferralCause>> = {
   RUNTIME_NOT_REGISTERED: "not_registered",
@@ -117,13 +127,10 @@ export function makeWakeFlow(options: WakeFlowOptions): (stream: StreamName) => 
     throw new TypeError(`No event was logged at ${place.revision}/${place.eventIndex}`);
   }
 
-  /** Whether nothing can ever be delivered there again. */
-  async function isGone(namespace: string, runtimeId: string): Promise<boolean> {
-    const [runtime, session] = await Promise.all([
-      runtimes.fresh(streamName(runtimeAggregate.kind, namespace, runtimeId)),
-      grants.fresh(grantsStreamOf(namespace, runtimeId)),
-    ]);
-    return runtime.state.phase === "destroyed" || session.state.phase === "deleted";
+  /** A session that is deleted gets nothing new; what it had got before, it had got. */
+  async function outcomeAtDeleted(target: StreamName, key: string): Promise<Outcome> {
+    const inputId = (await runtimes.fresh(target)).state.keys.get(key);
+    return inputId === undefined ? TARGET_GONE : delivered(inputId);
   }
 
   async function deliver(
@@ -132,21 +139,27 @@ export function makeWakeFlow(options: WakeFlowOptions): (stream: StreamName) => 
     wake: PendingWake,
   ): Promise<Outcome> {
     const { namespace } = addressOf(stream);
-    if (await isGone(namespace, wake.runtimeId)) return TARGET_GONE;
+    const { runtimeId, place } = wake;
+    const target = streamName(runtimeAggregate.kind, namespace, runtimeId);
+    const session = await grants.fresh(grantsStreamOf(namespace, runtimeId));
+    if (session.state.phase === "deleted") {
+      return await outcomeAtDeleted(target, wakeKeyOf(processId, place.sequence));
+    }
     const event = await eventOf(stream, wake);
     const command = ingestOf(processId, event, wake, entropy.freshId());
-    const target = streamName(runtimeAggregate.kind, namespace, wake.runtimeId);
     const { reply } = await runtimes.submit(target, flowEnvelope(command, command.payloadBytes));
     if (reply.type !== "ingested") throw new TypeError(`A wake was answered with ${reply.type}`);
     const { outcome } = reply;
     switch (outcome.type) {
       case "accepted":
-      case "deduplicated": {
-        const inputId = outcome.type === "accepted" ? outcome.header.inputId : outcome.existingId;
-        return { type: "settled", settlement: { type: "delivered", inputId } };
+        return delivered(outcome.header.inputId);
+      case "deduplicated":
+        return delivered(outcome.existingId);
+      case "rejected": {
+        const { reason } = outcome;
+        const isGone = reason.type === "not_ready" && reason.state === "destroyed";
+        return isGone ? TARGET_GONE : { type: "deferred", cause: "not_ready" };
       }
-      case "rejected":
-        return { type: "deferred", cause: "not_ready" };
     }
   }
 

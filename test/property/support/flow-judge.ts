@@ -118,13 +118,23 @@ function holderViolations(world: FlowWorld): string[] {
   return found;
 }
 
+function byText(left: string, right: string): number {
+  return left < right ? -1 : 1;
+}
+
 /** Every wake reached its runtime once, in order, unless there is no target any more. */
 function wakeViolations(world: FlowWorld): string[] {
   const found: string[] = [];
   for (const name of PROCESSES) {
     const state = processState(world, name);
     if (state.outbox.size > 0) found.push(`${name} still has ${state.outbox.size} wakes`);
-    const wakes = eventsOf<ProcessStreamEvent>(world, "process", name).flatMap((event) =>
+    const events = eventsOf<ProcessStreamEvent>(world, "process", name);
+    const told = events.flatMap((event) =>
+      event.type === "wake_settled" && event.settlement.type === "delivered"
+        ? [`process:${name}:event:${event.sequence}:wake`]
+        : [],
+    );
+    const wakes = events.flatMap((event) =>
       event.type === "process_event_appended" && event.wake !== undefined
         ? [{ sequence: event.sequence, runtimeId: event.wake.runtimeId }]
         : [],
@@ -140,6 +150,13 @@ function wakeViolations(world: FlowWorld): string[] {
         .filter(({ runtimeId }) => runtimeId === session)
         .map(({ sequence }) => `process:${name}:event:${sequence}:wake`);
       const came = keys.filter((key) => key.startsWith(`process:${name}:`));
+      const toldHere = told.filter((key) => wanted.includes(key));
+      // A message that is on its way while the session is deleted may still arrive.
+      const isDeleted = sessionState(world, session).phase === "deleted";
+      const known = isDeleted ? came.filter((key) => toldHere.includes(key)) : came;
+      if (known.toSorted(byText).join() !== toldHere.toSorted(byText).join()) {
+        found.push(`${name} was told of ${toldHere.join()} at ${session}: ${came.join()}`);
+      }
       const expected = isGone ? wanted.slice(0, came.length) : wanted;
       if (came.join() !== expected.join()) {
         found.push(`wakes of ${name} at ${session}: ${came.join()} instead of ${expected.join()}`);
