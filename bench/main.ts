@@ -17,6 +17,7 @@ import { startEmbedded } from "../src/embedded/launcher.ts";
 import { benchBlobs } from "./sections/blobs.ts";
 import { benchBulk } from "./sections/bulk.ts";
 import { benchCancel } from "./sections/cancel.ts";
+import { benchClaims } from "./sections/claims.ts";
 import { benchDispatch } from "./sections/dispatch.ts";
 import { benchGrants } from "./sections/grants.ts";
 import { benchOperations } from "./sections/operations.ts";
@@ -51,7 +52,7 @@ const QUICK: BenchScale = {
 const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
-    only: { type: "string", default: "a,b,c,d,e,f,g,h,i,j,k" },
+    only: { type: "string", default: "a,b,c,d,e,f,g,h,i,j,k,l" },
     output: { type: "string", default: "bench/results.json" },
   },
 });
@@ -81,6 +82,7 @@ try {
   if (sections.has("h")) await benchCancel(environment);
   if (sections.has("j")) await benchProcesses(environment);
   if (sections.has("k")) await benchGrants(environment);
+  if (sections.has("l")) await benchClaims(environment);
 } finally {
   await database.stop();
   rmSync(dataDirectory, { recursive: true, force: true });
