@@ -25,6 +25,7 @@ import type { CommandEnvelope } from "../engine/stream-entry.ts";
 import { parseStreamName } from "../engine/stream-name.ts";
 import type { ProcessQueue } from "./process-queue.ts";
 import type { ProcessCommit, ProcessStreams } from "./process-streams.ts";
+import { makeNewRegisters } from "./new-registers.ts";
 import { makeRenewals } from "./renewals.ts";
 
 /** How often a claim is tried again because a hold was over whose process did not know. */
@@ -130,6 +131,7 @@ function isRefusedFor(error: unknown, reasons: readonly RefusalReason[]): boolea
 export function makeProcessLeases(options: ProcessLeasesOptions): ProcessLeases {
   const { engine, leases, streams, queue, clock, entropy, observer } = options;
   const renewals = makeRenewals(leases, clock);
+  const openNew = makeNewRegisters(leases);
   let over = new Set<string>();
 
   async function discardOver(): Promise<void> {
@@ -153,8 +155,10 @@ export function makeProcessLeases(options: ProcessLeasesOptions): ProcessLeases 
 
   async function open(stream: StreamName, register: OpenRegister, ttlMs: number): Promise<void> {
     if (clock.monotonicMs() - register.openedMs < REGISTER_AGE_MAX_MS) return;
+    const isNew = register.openedMs === Number.NEGATIVE_INFINITY;
+    const holder = registerOf(stream, register.leaseToken);
     register.openedMs = clock.monotonicMs();
-    await leases.open(registerOf(stream, register.leaseToken), ttlMs);
+    await (isNew ? openNew(holder, ttlMs) : leases.open(holder, ttlMs));
   }
 
   const newRegister = (): OpenRegister => ({

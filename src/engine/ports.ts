@@ -223,6 +223,12 @@ export interface AttachmentTerms {
   readonly serves: string;
 }
 
+/** A register that nobody opened before. */
+export interface NewRegister {
+  readonly holder: string;
+  readonly ttlMs: number;
+}
+
 /** Liveness registers, updated in place with the database's own clock. */
 export interface LeaseStore {
   /**
@@ -249,6 +255,8 @@ export interface LeaseStore {
   readonly get: (holder: string) => Promise<LeaseRow | undefined>;
   /** Rows that are live, whose TTL is not over, and whose last stream serves this. */
   readonly serving: (serves: string, limit: number) => Promise<readonly LeaseRow[]>;
+  /** Makes rows live whose names were never used before, in one durable write. */
+  readonly openNew: (registers: readonly NewRegister[]) => Promise<void>;
   /** Removes registers under which no stream stands any more, and whose names never come back. */
   readonly discard: (holders: readonly string[]) => Promise<void>;
 }

@@ -180,6 +180,7 @@ describe("a database that stands still", () => {
       due: () => storage.views.due(0, 10),
       lastId: () => storage.views.lastId("runtime", "n"),
       renew: () => storage.leases.renew(["holder"]),
+      openNew: () => storage.leases.openNew([{ holder: "holder", ttlMs: 1_000 }]),
       discard: () => storage.leases.discard(["holder"]),
       lapse: () => storage.leases.lapse("holder"),
       replicas: () => storage.replicas.list(),

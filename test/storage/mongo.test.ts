@@ -41,6 +41,7 @@ const indexOfLabel: Readonly<Record<string, string>> = {
   "leases.get": "_id_",
   "leases.lapse": "_id_",
   "leases.open": "_id_",
+  "leases.openNew": "_id_",
   "leases.overdue": "expiresAt_1",
   "leases.renew": "_id_",
   "leases.serving": "serves_1_expiresAt_1",

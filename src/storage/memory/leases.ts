@@ -150,6 +150,10 @@ export function makeMemoryLeases(table: LeaseTable, gate: MemoryGate): LeaseStor
     get: (holder) => gate.run("leases", "get", false, () => table.get(holder)),
     serving: (serves, limit) =>
       gate.run("leases", "serving", false, () => table.serving(serves, limit)),
+    openNew: (registers) =>
+      gate.run("leases", "openNew", true, () => {
+        for (const { holder, ttlMs } of registers) table.open(holder, ttlMs, undefined);
+      }),
     discard: (holders) =>
       gate.run("leases", "discard", false, () => {
         for (const holder of holders) table.discard(holder);

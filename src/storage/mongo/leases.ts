@@ -224,6 +224,31 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
       const order = { hint: servingIndexName };
       return (await findIn("leases.serving", filter, order, limit)).map(rowFromDocument);
     },
+    openNew: async (registers) => {
+      if (registers.length === 0) return;
+      const label = "leases.openNew";
+      const reply = await connection.command<UpdateReply>(label, {
+        update: collection,
+        updates: registers.map(({ holder, ttlMs }) => ({
+          q: { _id: holder },
+          u: [
+            {
+              $set: {
+                state: "live",
+                ttlMs,
+                attachments: 0,
+                renewedAt: "$$NOW",
+                expiresAt: { $add: ["$$NOW", ttlMs] },
+              },
+            },
+          ],
+          upsert: true,
+        })),
+        ordered: false,
+        writeConcern: connection.writeConcerns.durable,
+      });
+      requireWrites(label, reply);
+    },
     discard: async (holders) => {
       if (holders.length === 0) return;
       const label = "leases.discard";

@@ -164,6 +164,23 @@ function lapseCases(setup: CaseSetup): void {
     expect(await leases().open(left, longTtlMs)).toBe("lapsed");
   });
 
+  it("opens many new registers in one write, each with its own time", async () => {
+    const [short, long] = [freshHolder(), freshHolder()];
+    const registers = [
+      { holder: short, ttlMs: longTtlMs },
+      { holder: long, ttlMs: longTtlMs * 2 },
+    ];
+    await leases().openNew(registers);
+    await leases().openNew([]);
+    const rows = [await leases().get(short), await leases().get(long)];
+    expect(rows.map((row) => [row?.state, row?.ttlMs])).toEqual([
+      ["live", longTtlMs],
+      ["live", longTtlMs * 2],
+    ]);
+    expect(await leases().renew([short, long])).toEqual([]);
+    expect(await leases().open(short, longTtlMs)).not.toBe("lapsed");
+  });
+
   it("discards registers, live or lapsed, whose holder is then not known any more", async () => {
     const [live, lapsed, kept] = [freshHolder(), freshHolder(), freshHolder()];
     for (const holder of [live, lapsed, kept]) await leases().open(holder, longTtlMs);
