@@ -21,6 +21,8 @@ const LOOK_GAP_MS = 100;
 const RELOOK_MS = 1_000;
 /** A kind that nobody asked for so long is forgotten. */
 const IDLE_MS = 60_000;
+/** Most kinds that are kept; of more the one that was asked for first is forgotten. */
+const KINDS_MAX = 10_000;
 /** Hints of other replicas that are looked after at once; the rest is found in the views. */
 const LOADS_MAX = 500;
 
@@ -93,8 +95,15 @@ export function makeProcessQueue(options: ProcessQueueOptions): ProcessQueue {
       askedMs: nowMs,
       waiters: new Set(),
     };
+    if (kinds.size >= KINDS_MAX) forgetFirst();
     kinds.set(key, kind);
     return kind;
+  }
+
+  /** What is forgotten is found in the views again; who waits for it looks there every second. */
+  function forgetFirst(): void {
+    const [first] = kinds.keys();
+    if (first !== undefined) kinds.delete(first);
   }
 
   function forgetIdle(): void {
