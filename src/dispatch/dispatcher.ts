@@ -12,8 +12,9 @@
  */
 import type { ExecutorFacts } from "../core/runtime/explain.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
+import type { TaskAnnouncement } from "../core/runtime/task-announcement.ts";
 import type { StreamSummary } from "../core/shared/aggregate.ts";
-import type { Namespace, RunId, StreamName } from "../core/shared/ids.ts";
+import { type Namespace, type RunId, runtimeIdOf, type StreamName } from "../core/shared/ids.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineObserver } from "../engine/observer.ts";
 import type { Clock, Storage, StreamPoint, StreamRow } from "../engine/ports.ts";
@@ -42,6 +43,9 @@ const LOADS_MAX = 500;
 /** A row that is behind its stream for so long is not just late. */
 const STALE_ROW_MS = 5000;
 
+/** What is open about the tasks of the session whose runtime has this stream. */
+export type OpenTaskControls = (runtime: StreamName) => Promise<readonly TaskAnnouncement[]>;
+
 /** Limits and observers of the dispatcher. */
 export interface DispatcherOptions {
   readonly engine: Engine;
@@ -57,6 +61,8 @@ export interface DispatcherOptions {
   readonly batchInputsMax: number;
   readonly batchBytesMax: number;
   readonly acknowledgeTimeoutMs: number;
+  /** What the executor that gets hold of a runtime is to be told of the tasks of its session. */
+  readonly openTaskControls: OpenTaskControls;
 }
 
 /** One replica's dispatcher. */
@@ -127,7 +133,14 @@ function makeParts(options: DispatcherOptions, onStaleRow: (row: StreamRow) => v
     limits: { batchInputsMax: options.batchInputsMax, batchBytesMax: options.batchBytesMax },
     mayServe,
   });
-  const named = makeNamedRuntimes({ streams, summarize, clock, time, assigner });
+  const named = makeNamedRuntimes({
+    streams,
+    summarize,
+    clock,
+    time,
+    assigner,
+    onHeld: tellTasks,
+  });
   const pools = makePools({ engine, views, streams, summarize, clock, assigner, onStaleRow });
   const held = makeHeldRuns({ streams, payloads, clock, observer });
   const drains = makeHostedDrains({
@@ -180,6 +193,18 @@ function makeParts(options: DispatcherOptions, onStaleRow: (row: StreamRow) => v
     },
   });
 
+  /** Tells whoever got hold of a runtime by name what is open about the tasks of its session. */
+  function tellTasks(session: Session, stream: StreamName): void {
+    const told = options.openTaskControls(stream).then((controls) => {
+      const generation = streams.peek(stream)?.state.generation ?? 0;
+      const runtimeId = runtimeIdOf(parseStreamName(stream)?.id ?? "");
+      for (const control of controls) {
+        tell(session, { type: "task_control", runtimeId, generation, ...control });
+      }
+    });
+    assigner.background("tasks of a session", told);
+  }
+
   /** Looks the register up where needed; a session that is over or replaced ends. */
   async function isAlive(session: Session): Promise<boolean> {
     const state = await registers.confirm(session);
@@ -189,7 +214,8 @@ function makeParts(options: DispatcherOptions, onStaleRow: (row: StreamRow) => v
   }
 
   const serving = { named, pools, held, drains };
-  return { registers, assigner, ...serving, sessions, acknowledge, detach, isAlive };
+  const following = { acknowledge, detach, isAlive, tellTasks };
+  return { registers, assigner, ...serving, sessions, ...following };
 }
 
 /** Makes the dispatcher of a process. */
@@ -246,6 +272,7 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     if (notice.leaves) session.returned.add(stream);
     if (notice.cutOff) session.fenced.add(stream);
     tell(session, message);
+    if (message.type === "lease_granted") parts.tellTasks(session, stream);
     // A new stream, or another poll, is the sign that the executor lives.
     if (notice.cutOff && !session.terms.polls) sessions.close(session, "fenced");
     const isTakenBack = message.type === "lease_lost" && message.reason === "taken_back";

@@ -11,6 +11,7 @@ import type {
 import type { DrainMode, PeerEndpoint } from "../core/runtime/drain-state.ts";
 import type { Input } from "../core/runtime/input.ts";
 import type { SessionSnapshot } from "../core/runtime/state.ts";
+import type { TaskAnnouncement } from "../core/runtime/task-announcement.ts";
 
 /** A run with everything its executor needs. */
 export interface Assignment {
@@ -70,6 +71,13 @@ export interface DrainControl {
     | { readonly type: "abort_drain"; readonly sequence: number };
 }
 
+/** What an executor is told about a background task of the session whose runtime it holds. */
+export interface TaskControl extends TaskAnnouncement {
+  readonly type: "task_control";
+  readonly runtimeId: RuntimeId;
+  readonly generation: Generation;
+}
+
 /** Inputs that could join the run in flight. */
 export interface SteerNotice {
   readonly type: "steer_available";
@@ -92,6 +100,7 @@ export type ExecutorMessage =
   | { readonly type: "run_assigned"; readonly assignment: Assignment }
   | Control
   | DrainControl
+  | TaskControl
   | SteerNotice
   | LeaseLoss
   | {

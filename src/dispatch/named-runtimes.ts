@@ -30,6 +30,8 @@ export interface NamedRuntimesOptions {
   readonly clock: Clock;
   readonly time: DatabaseTime;
   readonly assigner: Assigner;
+  /** Told of a lease that a session that attached holds already. */
+  readonly onHeld: (session: Session, stream: StreamName) => void;
 }
 
 /** Whether the lease of a state, if any, is this session's. */
@@ -142,6 +144,7 @@ export function makeNamedRuntimes(options: NamedRuntimesOptions): NamedRuntimes 
       const { runtimeId, epochId } = state;
       const { generation } = state.lease;
       tell(session, { type: "lease_granted", runtimeId, generation, epochId });
+      options.onHeld(session, stream);
     }
     serve(session, stream);
   }

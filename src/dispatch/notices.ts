@@ -6,6 +6,7 @@
 import type { RuntimeEvent } from "../core/runtime/events.ts";
 import type { DrainHost, PeerEndpoint } from "../core/runtime/drain-state.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
+import { announcementOf } from "../core/runtime/task-announcement.ts";
 import type { ExecutorId, Generation, IncarnationId, RunId } from "../core/shared/ids.ts";
 import type { Control, DrainControl, ExecutorMessage, LeaseLossReason } from "./messages.ts";
 
@@ -180,6 +181,16 @@ function noteDrain(walk: Walk, event: RuntimeEvent, after: RuntimeState): void {
   }
 }
 
+/** Tells whoever holds the runtime of a task of its session; nobody else can run it. */
+function noteTask(walk: Walk, event: RuntimeEvent, { runtimeId }: RuntimeState): void {
+  const announcement = announcementOf(event);
+  const to = walk.holder ?? walk.drain.host;
+  if (announcement === undefined || to === null) return;
+  const generation = walk.holder?.generation ?? 0;
+  const message = { type: "task_control", runtimeId, generation, ...announcement } as const;
+  walk.notices.push({ to: { ...to, generation }, message });
+}
+
 /** Whether the executor itself ended the run, so that it needs not be told of it. */
 function endsRunAtWill(event: RuntimeEvent): boolean {
   switch (event.type) {
@@ -207,6 +218,7 @@ function step(
   after: RuntimeState,
 ): void {
   noteDrain(walk, event, after);
+  noteTask(walk, event, after);
   if (event.type === "lease_granted") {
     const { executorId, incarnationId, generation, named } = event;
     if (!walk.holder) walk.runId = undefined;

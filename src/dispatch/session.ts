@@ -151,8 +151,8 @@ function rememberLoss(session: Session, loss: LeaseLoss): void {
 }
 
 /**
- * Puts a message into the mailbox; a newer count of steering inputs, and a newer word on a drain,
- * takes the place of an older one. A mailbox that nobody empties ends the session.
+ * Puts a message into the mailbox; a newer count of steering inputs, and a newer word on a drain or
+ * on a task, takes the place of an older one. A mailbox that nobody empties ends the session.
  */
 export function tell(session: Session, message: ExecutorMessage): void {
   if (session.closed) return;
@@ -171,6 +171,12 @@ export function tell(session: Session, message: ExecutorMessage): void {
     session.mailbox = session.mailbox.filter((other) => {
       const isOfDrain = other.type === "drain_control" && other.runtimeId === runtimeId;
       return !isOfDrain || other.control.sequence !== control.sequence;
+    });
+  }
+  if (message.type === "task_control") {
+    const { processId } = message;
+    session.mailbox = session.mailbox.filter((other) => {
+      return other.type !== "task_control" || other.processId !== processId;
     });
   }
   session.mailbox.push(message);

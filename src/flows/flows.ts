@@ -5,9 +5,11 @@
  */
 import { grantsAggregate } from "../core/grants/aggregate.ts";
 import { processAggregate } from "../core/process/aggregate.ts";
+import { taskWorkOf } from "../core/process/task-work.ts";
 import type { TransferVerdict } from "../core/grants/commands.ts";
 import type { TransferDelivery } from "../core/grants/open-work.ts";
 import type { StreamName, TimeMs } from "../core/shared/ids.ts";
+import type { OpenTaskControls } from "../dispatch/dispatcher.ts";
 import type { TimedKind } from "../dispatch/due-timers.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import type { ProcessCommit, ProcessStreams } from "../dispatch/process-streams.ts";
@@ -16,6 +18,7 @@ import type { Entropy } from "../engine/ports.ts";
 import type { GrantsCommit, GrantsStreams } from "./flow-streams.ts";
 import { makeHoldFlow } from "./hold-flow.ts";
 import { makePrunedFlow } from "./pruned-flow.ts";
+import { makeOpenTaskControls, makeTaskFlow } from "./task-flow.ts";
 import { makeTransferFlow } from "./transfer-flow.ts";
 import { makeWakeFlow } from "./wake-flow.ts";
 import { makeWorkDriver } from "./work-driver.ts";
@@ -40,6 +43,10 @@ export interface Flows {
   readonly settleHolds: (grants: StreamName) => Promise<void>;
   /** Has all transfers of a session that are open completed. */
   readonly settleTransfers: (grants: StreamName) => Promise<void>;
+  /** Has what is open about a task done: its grant, what is to be told, its abort. */
+  readonly settleTasks: (process: StreamName) => Promise<void>;
+  /** What an executor that gets hold of a runtime is told of the tasks of its session. */
+  readonly openTaskControls: OpenTaskControls;
   /** Has the target of a transfer answer. */
   readonly deliverTransfer: (
     grants: StreamName,
@@ -75,13 +82,18 @@ export function makeFlows(options: FlowsOptions): Flows {
     observer,
     drive: makePrunedFlow({ grants, processes }),
   });
+  const tasks = makeWorkDriver({
+    task: "work of a task",
+    observer,
+    drive: makeTaskFlow({ ...options, holds }),
+  });
   let stopped = false;
 
   const tickGrants: TimedKind["tick"] = async (stream) => {
     await Promise.all([holds.settle(stream), transfers.settle(stream)]);
   };
   const tickProcess: TimedKind["tick"] = async (stream) => {
-    await Promise.all([wakes.settle(stream), pruned.settle(stream)]);
+    await Promise.all([wakes.settle(stream), pruned.settle(stream), tasks.settle(stream)]);
   };
 
   return {
@@ -98,9 +110,12 @@ export function makeFlows(options: FlowsOptions): Flows {
       if (stopped || !commit.isOwn) return;
       if (outbox.size > 0) wakes.kick(stream);
       if (prunedAt !== null && holderCount > 0) pruned.kick(stream);
+      if (taskWorkOf(commit.after.state, options.nowMs()) !== undefined) tasks.kick(stream);
     },
     settleHolds: holds.settle,
     settleTransfers: transfers.settle,
+    settleTasks: tasks.settle,
+    openTaskControls: makeOpenTaskControls({ grants, processes }),
     deliverTransfer: carrier.deliver,
     timedKinds: [
       [grantsAggregate.kind, { graceMs: 0, tick: tickGrants }],

@@ -15,6 +15,7 @@ import {
   drainControlToProto,
   leaseLossToProto,
   steerNoticeToProto,
+  taskControlToProto,
 } from "./codec/executor-message.ts";
 import { finish, makeFieldCheck } from "./codec/field-check.ts";
 import { runAssignmentToProto } from "./codec/run-assignment.ts";
@@ -39,6 +40,8 @@ function takeMail(session: Session, runIds: readonly RunId[], nowMs: number): Po
     if (message.type === "control") response.controls.push(controlToProto(message));
     else if (message.type === "drain_control") {
       response.controls.push(drainControlToProto(message));
+    } else if (message.type === "task_control") {
+      response.controls.push(taskControlToProto(message));
     } else if (message.type === "lease_lost") response.lost.push(leaseLossToProto(message));
     else if (message.type === "steer_available") {
       response.steerAvailable.push(steerNoticeToProto(message));

@@ -88,7 +88,7 @@ function waitFromProto(check: FieldCheck, wait: WireWait): ProcessWait {
 }
 
 /** Throws PAYLOAD_SCHEMA_INVALID. */
-function assertSchemas(violations: readonly FieldViolation[]): void {
+export function assertSchemas(violations: readonly FieldViolation[]): void {
   if (violations.length === 0) return;
   const message = "A payload schema cannot be used; every problem is listed";
   throw new RefusedError({ ...refusalOf("PAYLOAD_SCHEMA_INVALID", message), violations });

@@ -7,6 +7,7 @@ import { OperationService } from "../../gen/keelson/operation/v1/service_pb.ts";
 import { BlobService } from "../../gen/keelson/blob/v1/service_pb.ts";
 import { ExecutorService } from "../../gen/keelson/executor/v1/service_pb.ts";
 import { ProcessRegistryService } from "../../gen/keelson/process/v1/service_pb.ts";
+import { BackgroundTaskService } from "../../gen/keelson/task/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../gen/keelson/runtime/v1/service_pb.ts";
 import type { AdminServiceOptions } from "./admin-options.ts";
 import { makeAdminService } from "./admin-service.ts";
@@ -22,6 +23,8 @@ import { makeProcessService } from "./process-service.ts";
 import { REFLECTION_SERVICES, registerReflection } from "./reflection-service.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
 import { makeRuntimeService } from "./runtime-service.ts";
+import type { TaskServiceOptions } from "./task-options.ts";
+import { makeTaskService } from "./task-service.ts";
 
 /** What the services work with, service by service. */
 export interface RouteOptions {
@@ -29,6 +32,7 @@ export interface RouteOptions {
   readonly executor: ExecutorServiceOptions;
   readonly operation: OperationServiceOptions;
   readonly process: ProcessServiceOptions;
+  readonly task: TaskServiceOptions;
   readonly blob: BlobServiceOptions;
   readonly admin: AdminServiceOptions;
   readonly health: Omit<HealthServiceOptions, "services">;
@@ -41,6 +45,7 @@ export const SERVICES: readonly DescService[] = [
   ExecutorService,
   OperationService,
   ProcessRegistryService,
+  BackgroundTaskService,
   BlobService,
   AdminService,
   Health,
@@ -91,6 +96,7 @@ export function registerRoutes(router: ConnectRouter, options: RouteOptions): vo
     .service(ExecutorService, makeExecutorService(options.executor), callOptions)
     .service(OperationService, makeOperationService(options.operation), callOptions)
     .service(ProcessRegistryService, makeProcessService(options.process), callOptions)
+    .service(BackgroundTaskService, makeTaskService(options.task), callOptions)
     .service(BlobService, makeBlobService(options.blob), callOptions)
     .service(AdminService, makeAdminService(options.admin), callOptions);
 }
@@ -110,6 +116,7 @@ export function registerStartingRoutes(
     .service(ExecutorService, {}, callOptions)
     .service(OperationService, {}, callOptions)
     .service(ProcessRegistryService, {}, callOptions)
+    .service(BackgroundTaskService, {}, callOptions)
     .service(BlobService, {}, callOptions)
     .service(AdminService, {}, callOptions);
 }

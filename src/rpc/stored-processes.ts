@@ -102,7 +102,7 @@ export function outputOfEnd(state: ProcessState, { appended }: LoggedEvent): Awa
 }
 
 /** What an ended process left; undefined while it has not ended. */
-async function readOutput(
+export async function readOutput(
   streams: Commits,
   stream: StreamName,
   state: ProcessState,

@@ -107,6 +107,7 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
     batchInputsMax: BATCH_INPUTS_MAX,
     batchBytesMax: BATCH_BYTES_MAX,
     acknowledgeTimeoutMs: ACKNOWLEDGE_TIMEOUT_MS,
+    openTaskControls: (runtime) => flows.openTaskControls(runtime),
   });
   const { nowMs } = engine.time;
   const flows = makeFlows({ ...options, grants, processes, runtimes, nowMs });

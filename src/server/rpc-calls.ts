@@ -12,6 +12,7 @@ import type { ServerConfig } from "../config/config.ts";
 import type { Storage } from "../engine/ports.ts";
 import type { Streams } from "../engine/streams.ts";
 import { makeHandleCalls } from "../flows/handle-calls.ts";
+import { makeTaskCalls } from "../flows/task-calls.ts";
 import type { CallObserver } from "../observability/rpc-observer.ts";
 import type { AdminStreams } from "../rpc/admin-options.ts";
 import { makeCompletionWaits } from "../rpc/completion-waits.ts";
@@ -163,6 +164,15 @@ function processOptionsOf(
   };
 }
 
+/** Tasks are processes: their service shares what the registry works with. */
+function taskOptionsOf(
+  { runtimes, grants, flows }: ControlPlane,
+  process: RouteOptions["process"],
+): RouteOptions["task"] {
+  const { streams: processes, handles } = process;
+  return { ...process, tasks: makeTaskCalls({ runtimes, grants, processes, handles, flows }) };
+}
+
 /** What the admin service is made of. */
 interface AdminParts {
   readonly options: RpcCallsOptions;
@@ -214,6 +224,7 @@ function routeOptionsOf(
   const { membership, time, views: backlog } = engine;
   const limits = limitsOf(config);
   const shared = { clock: systemClock, nowMs: time.nowMs, flushViews: backlog.flush, observer };
+  const process = processOptionsOf(options, controlPlane, storage, limits);
   return {
     runtime: {
       ...shared,
@@ -248,7 +259,8 @@ function routeOptionsOf(
       drainSignal,
       waits: makeOperationWaits({ streams, clock: systemClock, drainSignal }),
     },
-    process: processOptionsOf(options, controlPlane, storage, limits),
+    process,
+    task: taskOptionsOf(controlPlane, process),
     blob: { blobs },
     admin: adminOptionsOf({ options, controlPlane, opened, startedAt, limits }),
     health: healthOf(options),

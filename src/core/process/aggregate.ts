@@ -14,7 +14,7 @@ import type { ProcessState } from "./state.ts";
 import { bytesOf, summarize } from "./summarize.ts";
 
 /** Bumped whenever the same events fold into another state. */
-const FOLD_VERSION = 1;
+const FOLD_VERSION = 2;
 
 /** The process aggregate. */
 export const processAggregate: Aggregate<

@@ -88,6 +88,9 @@ export function answer(
     case "settle_wake":
     case "defer_wake":
     case "report_task":
+    case "cancel_task":
+    case "abort_task":
+    case "settle_task_notice":
     case "transfer_task":
       return { type: "done", changed: true };
   }

@@ -16,7 +16,7 @@ import type { FieldViolation } from "../shared/refusal.ts";
 import type { AwaitOutput } from "./await-output.ts";
 import type { ProcessCause, ProcessRegistration } from "./registration.ts";
 import type { ExternalRef, Lease, ProcessWait } from "./state.ts";
-import type { TaskReport } from "./task.ts";
+import type { TaskControlName, TaskReport } from "./task.ts";
 import type { DeferralCause, EventPlace, LeaseOwner, WakeSettlement } from "./terms.ts";
 
 /** What a holder presents with every fenced write. */
@@ -76,6 +76,8 @@ export type ProcessCommand =
       /** SHA-256 (hex) over type and payload of `completionEventOf(output, by)`. */
       readonly bodyHash: string;
       readonly by: CompletionProof;
+      /** A process that ended already is answered with its end, whatever that is. */
+      readonly isSettledByAnyEnd?: true;
     }
   | {
       readonly type: "set_external_ref";
@@ -152,6 +154,23 @@ export type ProcessCommand =
       readonly type: "report_task";
       readonly processId: ProcessId;
       readonly report: TaskReport;
+    }
+  | {
+      /** Asks whoever runs a task to end it; after the grace it is aborted, as its policy says. */
+      readonly type: "cancel_task";
+      readonly processId: ProcessId;
+      readonly reason: string | null;
+      readonly graceMs: number;
+      /** Aborts it in any case: nobody could ever look after it. */
+      readonly isForced?: true;
+    }
+  /** Ends a task whose grace is over; one whose is not, or that ended, is left alone. */
+  | { readonly type: "abort_task"; readonly processId: ProcessId }
+  | {
+      /** Whoever runs the task in its session was told. */
+      readonly type: "settle_task_notice";
+      readonly processId: ProcessId;
+      readonly control: TaskControlName;
     }
   | {
       readonly type: "transfer_task";

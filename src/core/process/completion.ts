@@ -64,6 +64,10 @@ export function decideComplete(
   const { processId, output, bodyHash, by } = command;
   const barred = refusedByTable(state, "complete_process", processId);
   if (barred !== undefined) return refused(barred);
+  if (command.isSettledByAnyEnd === true && state.end !== null) {
+    const { place } = state.end;
+    return { kind: "answer", reply: { type: "appended", place, replayed: true } };
+  }
   const { eventType, payload } = completionEventOf(output, by);
   const replayKey = terminalKey(processId, eventType);
   const existing = eventOfKey(state, replayKey, context);

@@ -17,12 +17,17 @@ import {
   decideClearWakeTarget,
   decidePrune,
   decideRegister,
-  decideReportTask,
   decideSetExternalRef,
   decideSetWait,
-  decideTransferTask,
 } from "./record.ts";
 import type { ProcessState } from "./state.ts";
+import {
+  decideAbortTask,
+  decideCancelTask,
+  decideReportTask,
+  decideSettleTaskNotice,
+  decideTransferTask,
+} from "./task-decisions.ts";
 import { ackLookups, decideAckWake, decideDeferWake, decideSettleWake } from "./wakes.ts";
 
 /** Decides a command: events, an answer or a refusal; a refusal changes nothing (P8). */
@@ -66,6 +71,12 @@ export function decide(
       return decideDeferWake(state, command, context);
     case "report_task":
       return decideReportTask(state, command);
+    case "cancel_task":
+      return decideCancelTask(state, command, context);
+    case "abort_task":
+      return decideAbortTask(state, context);
+    case "settle_task_notice":
+      return decideSettleTaskNotice(state, command);
     case "transfer_task":
       return decideTransferTask(state, command);
     case "prune_process":
@@ -79,6 +90,7 @@ export function lookups(state: ProcessState, command: ProcessCommand): readonly 
     case "append_event":
       return replayLookups(state, command.replayKey);
     case "request_cancel":
+    case "cancel_task":
       return replayLookups(state, cancelKey(command.processId, command.reason));
     case "complete_process": {
       const eventType = TERMINAL_EVENT_TYPES[STATUS_OF_OUTPUT[command.output.type]];

@@ -20,6 +20,8 @@ const KNOWN = {
   wake_settled: true,
   wake_deferred: true,
   task_reported: true,
+  task_abort_scheduled: true,
+  task_notice_settled: true,
   task_transferred: true,
   process_pruned: true,
 } as const satisfies Record<ProcessStreamEventType, true>;

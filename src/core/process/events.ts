@@ -15,7 +15,7 @@ import type {
 import type { CompletionAuthority } from "./commands.ts";
 import type { ProcessCause, ProcessRegistration } from "./registration.ts";
 import type { ExternalRef, ProcessWait } from "./state.ts";
-import type { TaskReport } from "./task.ts";
+import type { TaskControlName, TaskReport } from "./task.ts";
 import type { DeferralCause, LeaseOwner, TerminalStatus, WakeSettlement } from "./terms.ts";
 
 /** A wake as the event that caused it materialised it. */
@@ -45,6 +45,8 @@ export interface EventAppended {
   readonly terminal?: TerminalStatus;
   /** By what the process was ended without a lease. */
   readonly authority?: CompletionAuthority;
+  /** The grace of a task that was to be cancelled was over. */
+  readonly aborted?: true;
   readonly wake?: WakeMaterial;
 }
 
@@ -108,6 +110,8 @@ export type ProcessStreamEvent =
       readonly cause: DeferralCause;
     }
   | { readonly type: "task_reported"; readonly report: TaskReport }
+  | { readonly type: "task_abort_scheduled"; readonly abortAt: TimeMs }
+  | { readonly type: "task_notice_settled"; readonly control: TaskControlName }
   | { readonly type: "task_transferred"; readonly sessionId: SessionId }
   | { readonly type: "process_pruned"; readonly eventCount: number };
 

@@ -9,6 +9,7 @@ import { PROCESS_LEASE_STEPS } from "./lease-table.ts";
 import { withLast } from "./ordinal-ranges.ts";
 import type { CancelRequest, EventHeader, PendingWake, ProcessState } from "./state.ts";
 import { situationOf } from "./table.ts";
+import { facetAfter } from "./task.ts";
 import type { EventPlace } from "./terms.ts";
 
 type EventOf<Type extends ProcessStreamEvent["type"]> = Extract<
@@ -68,6 +69,17 @@ function cancelRequestOf(event: EventAppended, at: number): CancelRequest | null
   return { reason: typeof reason === "string" ? reason : "", requestedAt: at, sequence };
 }
 
+function taskAfter(state: ProcessState, event: EventAppended, at: number): ProcessState["task"] {
+  if (state.task === null) return null;
+  const happening = {
+    isCancel: event.eventType === CANCEL_REQUESTED && state.cancelRequest === null,
+    isEnd: event.terminal !== undefined,
+    isAbort: event.aborted === true,
+  };
+  const isOutside = state.registration?.disposition === "externally_owned";
+  return facetAfter(state.task, happening, isOutside, at);
+}
+
 /** Folds a logged event. */
 export function foldAppended(
   state: ProcessState,
@@ -90,6 +102,7 @@ export function foldAppended(
     replayKeys:
       replayKey === undefined ? state.replayKeys : state.replayKeys.with(replayKey, sequence),
     cancelRequest: state.cancelRequest ?? cancelRequestOf(event, at),
+    task: taskAfter(state, event, at),
   };
   return withEnd(withWake(logged, event, place, at), event, place, at);
 }

@@ -21,7 +21,9 @@ type EventOf<Type extends ProcessStreamEventType> = Extract<
 >;
 type LeaseEvent = EventOf<Exclude<keyof typeof PROCESS_LEASE_STEPS, "terminal_event">>;
 type HolderEvent = EventOf<"holder_added" | "holder_removed">;
-type TaskEvent = EventOf<"task_reported" | "task_transferred">;
+type TaskEvent = EventOf<
+  "task_reported" | "task_transferred" | "task_abort_scheduled" | "task_notice_settled"
+>;
 
 /** What the state keeps of a registration; the input stays in the journal. */
 function withoutInput(registration: ProcessRegistration): RegisteredProcess {
@@ -83,13 +85,19 @@ function foldHolder(state: ProcessState, event: HolderEvent): ProcessState {
   };
 }
 
-function foldTask(state: ProcessState, event: TaskEvent): ProcessState {
-  if (state.task === null) throw new FoldError(`${event.type} of a process that is no task`);
-  const task =
-    event.type === "task_reported"
-      ? { ...state.task, liveState: event.report }
-      : { ...state.task, sessionId: event.sessionId };
-  return { ...state, task };
+function foldTask(state: ProcessState, event: TaskEvent, { at }: EventPosition): ProcessState {
+  const { task } = state;
+  if (task === null) throw new FoldError(`${event.type} of a process that is no task`);
+  switch (event.type) {
+    case "task_reported":
+      return { ...state, updatedAt: at, task: { ...task, liveState: event.report } };
+    case "task_transferred":
+      return { ...state, updatedAt: at, task: { ...task, sessionId: event.sessionId } };
+    case "task_abort_scheduled":
+      return { ...state, updatedAt: at, task: { ...task, abortAt: event.abortAt } };
+    case "task_notice_settled":
+      return { ...state, task: { ...task, notice: null } };
+  }
 }
 
 /** A tombstone: what tells a pruned process from an unknown one, and who held it. */
@@ -173,7 +181,9 @@ export function evolve(
       return foldWakeDeferred(state, event);
     case "task_reported":
     case "task_transferred":
-      return foldTask(state, event);
+    case "task_abort_scheduled":
+    case "task_notice_settled":
+      return foldTask(state, event, position);
     case "process_pruned":
       return foldPruned(state, position);
   }

@@ -1,6 +1,6 @@
 /**
  * The record of a process besides its events: registration, external reference, wait, wake target,
- * task facet, and the end of its retention.
+ * and the end of its retention.
  */
 import { sameJson } from "../shared/json.ts";
 import { holdsLease, type ProcessDecision } from "./append.ts";
@@ -10,7 +10,6 @@ import {
   externalRefConflict,
   leaseLost,
   leaseRequired,
-  notATask,
   refused,
   refusedByTable,
   registrationConflict,
@@ -106,33 +105,6 @@ export function decideClearWakeTarget(
   const isPossible = verdictOf(state, "clear_wake_target") === "allow";
   if (!isPossible || state.wakeRuntimeId !== runtimeId) return UNCHANGED;
   return committed({ type: "wake_target_cleared", runtimeId });
-}
-
-/** Decides what whoever runs a task reports of it; an ended one does not change. */
-export function decideReportTask(
-  state: ProcessState,
-  command: CommandOf<"report_task">,
-): ProcessDecision {
-  const { processId, report } = command;
-  const barred = refusedByTable(state, "report_task", processId);
-  if (barred !== undefined) return refused(barred);
-  if (state.task === null) return refused(notATask(state));
-  const isLive = verdictOf(state, "report_task") === "allow";
-  if (!isLive || state.task.liveState === report) return UNCHANGED;
-  return committed({ type: "task_reported", report });
-}
-
-/** Decides that another session looks after a task. */
-export function decideTransferTask(
-  state: ProcessState,
-  command: CommandOf<"transfer_task">,
-): ProcessDecision {
-  const { processId, sessionId } = command;
-  const barred = refusedByTable(state, "transfer_task", processId);
-  if (barred !== undefined) return refused(barred);
-  if (state.task === null) return refused(notATask(state));
-  if (state.task.sessionId === sessionId) return UNCHANGED;
-  return committed({ type: "task_transferred", sessionId });
 }
 
 /** Decides the end of the retention; a process with undelivered wakes stays. */

@@ -12,7 +12,8 @@
  *   P4  the same replay key leads to the same event for ever
  *   P5  a wake is in the outbox from the commit of its event until it is settled, once
  *   P6  a terminal process has neither lease nor wait
- *   P7  elapsed time alone never ends a process
+ *   P7  elapsed time alone never ends a process; only a task that somebody wanted cancelled
+ *       ends when its grace is over
  *   P8  a refused command changes nothing
  *   P9  of two marks of a session the newer one counts, in whatever order they come
  */

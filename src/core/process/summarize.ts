@@ -7,6 +7,7 @@ import type { LeaseToken, TimeMs } from "../shared/ids.ts";
 import { ROLL_FORWARD_AFTER_MS } from "../shared/roll-forward.ts";
 import { factsToJson } from "./facts-codec.ts";
 import type { ProcessState } from "./state.ts";
+import { taskDueAt } from "./task-work.ts";
 import { wakesDueAt } from "./wakes.ts";
 
 /** Heap bytes of an empty state, a header, a pending wake and a holder, near enough. */
@@ -38,7 +39,10 @@ export function isClaimable(state: ProcessState): boolean {
 
 function dueAtOf(state: ProcessState): TimeMs | undefined {
   const { prunedAt, holderCount } = state;
-  if (prunedAt === null) return wakesDueAt(state);
+  if (prunedAt === null) {
+    const dueAt = Math.min(wakesDueAt(state) ?? Infinity, taskDueAt(state) ?? Infinity);
+    return dueAt === Infinity ? undefined : dueAt;
+  }
   return holderCount > 0 ? prunedAt + ROLL_FORWARD_AFTER_MS : undefined;
 }
 

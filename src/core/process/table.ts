@@ -93,6 +93,15 @@ export const PROCESS_ACTIONS = {
   settle_wake: INTERNAL,
   defer_wake: INTERNAL,
   report_task: { ...KNOWN, terminal: stay("no_op") },
+  cancel_task: { ...KNOWN, terminal: stay("no_op") },
+  abort_task: {
+    unregistered: stay("no_op"),
+    free: lead("allow", "terminal"),
+    leased: lead("allow", "terminal"),
+    terminal: stay("no_op"),
+    pruned: stay("no_op"),
+  },
+  settle_task_notice: INTERNAL,
   transfer_task: KNOWN,
   prune_process: {
     unregistered: UNKNOWN,

@@ -127,6 +127,7 @@ export function answer(
     case "interrupt_run":
       return { type: "interrupted", runId: find(events, "run_interrupted").runId };
     case "publish_event":
+    case "announce_task":
       return { type: "published", eventId: find(events, "event_published").eventId };
     case "grant_lease":
       return { type: "lease", generation: find(events, "lease_granted").generation };

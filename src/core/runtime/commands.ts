@@ -25,6 +25,7 @@ import type {
   RuntimeConfig,
   RuntimeStateName,
 } from "./state.ts";
+import type { TaskAnnouncement } from "./task-announcement.ts";
 
 /** Conditions that a lifecycle action puts on the state it meets. */
 export interface Preconditions {
@@ -114,6 +115,11 @@ export type RuntimeCommand =
       readonly payload: Json;
       readonly causationId?: string;
       readonly correlationId?: string;
+    }
+  | {
+      /** The executor that holds the runtime is to hear of a background task of its session. */
+      readonly type: "announce_task";
+      readonly announcement: TaskAnnouncement;
     }
   | {
       /** An executor that attached naming the runtime asks for its lease. */

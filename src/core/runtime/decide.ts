@@ -31,6 +31,7 @@ import { decideAcknowledgeRun, decideAssignRun } from "./run-start.ts";
 import { decideSetSilentIntents } from "./silent-intents.ts";
 import type { RuntimeState } from "./state.ts";
 import { verdictOf } from "./table.ts";
+import { decideAnnounceTask, TASK_FAMILY } from "./task-announcement.ts";
 
 /** First parts of the codes that only the server itself uses. */
 const RESERVED_FAMILIES: ReadonlySet<string | undefined> = new Set([
@@ -41,6 +42,7 @@ const RESERVED_FAMILIES: ReadonlySet<string | undefined> = new Set([
   "executor",
   "operation",
   "drain",
+  TASK_FAMILY,
 ]);
 
 function decidePublish(
@@ -96,6 +98,8 @@ function decideCommand(
       return decideInterruptRun(state, command);
     case "publish_event":
       return decidePublish(state, command);
+    case "announce_task":
+      return decideAnnounceTask(state, command);
     case "grant_lease":
       return decideGrantLease(state, command);
     case "assign_run":

@@ -22,6 +22,7 @@ import { kindOf, laneOfPolicy, policyOf } from "./policy.ts";
 import { receiptOf } from "./receipt.ts";
 import type { RuntimeState } from "./state.ts";
 import { stateNameOf } from "./table.ts";
+import { announcementOf } from "./task-announcement.ts";
 
 type EventOf<Type extends RuntimeEvent["type"]> = Extract<RuntimeEvent, { readonly type: Type }>;
 
@@ -324,7 +325,7 @@ function envelopesOf(
       eventCode: codeOf(envelope, event),
       event: envelope,
       ...tiesOf(envelope, event, after),
-      published,
+      published: published && announcementOf(event) === undefined,
     };
   });
 }

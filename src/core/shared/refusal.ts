@@ -75,6 +75,10 @@ export type RefusalReason =
   | "AUTHORITY_REFUSED"
   | "NOT_CLAIMABLE"
   | "NOT_A_TASK"
+  | "TASK_NOT_FOUND"
+  | "TASK_ALREADY_EXISTS"
+  | "TASK_LIVE"
+  | "HANDLE_NOT_VISIBLE"
   | "OUTCOME_UNKNOWN"
   | "INTERNAL";
 

@@ -2,6 +2,8 @@
 import { create } from "@bufbuild/protobuf";
 import {
   AbortDrainControlSchema,
+  AbortTaskControlSchema,
+  CancelTaskControlSchema,
   CloseStreamReason,
   type ExecutorControl,
   ExecutorControlSchema,
@@ -9,6 +11,7 @@ import {
   LeaseLossReason,
   LeaseLostSchema,
   SpawnDrainControlSchema,
+  StopMonitorControlSchema,
   type SteerAvailable,
   SteerAvailableSchema,
 } from "../../../gen/keelson/executor/v1/messages_pb.ts";
@@ -23,6 +26,7 @@ import type {
   ExecutorMessage,
   LeaseLoss,
   SteerNotice,
+  TaskControl,
 } from "../../dispatch/messages.ts";
 import { drainModes, endpointToProto } from "./peer-ingress.ts";
 import { runAssignmentToProto } from "./run-assignment.ts";
@@ -89,6 +93,31 @@ export function drainControlToProto(message: DrainControl): ExecutorControl {
   });
 }
 
+function taskControlCase(message: TaskControl): ExecutorControl["control"] {
+  const { taskId, processId } = message;
+  switch (message.control) {
+    case "cancel_task":
+      return { case: "cancelTask", value: create(CancelTaskControlSchema, { taskId, processId }) };
+    case "stop_monitor":
+      return {
+        case: "stopMonitor",
+        value: create(StopMonitorControlSchema, { taskId, processId }),
+      };
+    case "abort_task":
+      return { case: "abortTask", value: create(AbortTaskControlSchema, { taskId, processId }) };
+  }
+}
+
+/** What an executor is told about a background task of a session. */
+export function taskControlToProto(message: TaskControl): ExecutorControl {
+  return create(ExecutorControlSchema, {
+    runtimeId: message.runtimeId,
+    generation: BigInt(message.generation),
+    reason: message.reason ?? "",
+    control: taskControlCase(message),
+  });
+}
+
 /** Inputs that could join the run in flight. */
 export function steerNoticeToProto(notice: SteerNotice): SteerAvailable {
   const { runtimeId, runId, count } = notice;
@@ -125,6 +154,10 @@ export function executorMessageToProto(
     case "drain_control":
       return create(AttachResponseSchema, {
         message: { case: "control", value: drainControlToProto(message) },
+      });
+    case "task_control":
+      return create(AttachResponseSchema, {
+        message: { case: "control", value: taskControlToProto(message) },
       });
     case "steer_available":
       return create(AttachResponseSchema, {

@@ -14,6 +14,7 @@ import { BlobService } from "../../../gen/keelson/blob/v1/service_pb.ts";
 import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts";
 import { OperationService } from "../../../gen/keelson/operation/v1/service_pb.ts";
 import { ProcessRegistryService } from "../../../gen/keelson/process/v1/service_pb.ts";
+import { BackgroundTaskService } from "../../../gen/keelson/task/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../../gen/keelson/runtime/v1/service_pb.ts";
 import { startObservedServer } from "./running-server.ts";
 
@@ -42,6 +43,7 @@ export interface CaseClients {
   readonly executors: Client<typeof ExecutorService>;
   readonly operations: Client<typeof OperationService>;
   readonly processes: Client<typeof ProcessRegistryService>;
+  readonly tasks: Client<typeof BackgroundTaskService>;
   readonly blobs: Client<typeof BlobService>;
   readonly admin: Client<typeof AdminService>;
 }
@@ -76,6 +78,7 @@ export function clientsOf(
     executors: createClient(ExecutorService, transport),
     operations: createClient(OperationService, transport),
     processes: createClient(ProcessRegistryService, transport),
+    tasks: createClient(BackgroundTaskService, transport),
     blobs: createClient(BlobService, transport),
     admin: createClient(AdminService, transport),
   };

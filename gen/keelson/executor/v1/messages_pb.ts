@@ -20,7 +20,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file keelson/executor/v1/messages.proto.
  */
 export const file_keelson_executor_v1_messages: GenFile = /*@__PURE__*/
-  fileDesc("CiJrZWVsc29uL2V4ZWN1dG9yL3YxL21lc3NhZ2VzLnByb3RvEhNrZWVsc29uLmV4ZWN1dG9yLnYxIvsCCg1SdW5Bc3NpZ25tZW50EhIKCnJ1bnRpbWVfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAQSDwoHYXR0ZW1wdBgEIAEoDRI0CglwcmltaXRpdmUYBSABKAsyIS5rZWVsc29uLmV4ZWN1dG9yLnYxLlJ1blByaW1pdGl2ZRIUCgx0cmFjZV9wYXJlbnQYBiABKAkSEAoIZXBvY2hfaWQYByABKAkSHQoVbmV4dF9yZWNlaXB0X3NlcXVlbmNlGAggASgEEi4KCnN0YXJ0ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKE2ludGVycnVwdF9yZXF1ZXN0ZWQYCiABKAgSGAoQc3RhZ2VkX2lucHV0X2lkcxgLIAMoCRI9ChBzZXNzaW9uX3NuYXBzaG90GBQgASgLMiMua2VlbHNvbi5ydW50aW1lLnYxLlNlc3Npb25TbmFwc2hvdCKdAgoMUnVuUHJpbWl0aXZlEjYKCGJvdW5kYXJ5GAEgASgOMiQua2VlbHNvbi5ydW50aW1lLnYxLlJ1bkFwcGx5Qm91bmRhcnkSOAoHYXBwZW5kcxgCIAMoCzInLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udmVyc2F0aW9uQXBwZW5kEjsKD2NvbnRleHRfYXBwZW5kcxgDIAMoCzIiLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udGV4dEFwcGVuZBIeChZjb250cmlidXRpbmdfaW5wdXRfaWRzGAQgAygJEj4KDXR1cm5fbWV0YWRhdGEYBSABKAsyJy5rZWVsc29uLnJ1bnRpbWUudjEuUnVudGltZVR1cm5NZXRhZGF0YSJ5ChJDb252ZXJzYXRpb25BcHBlbmQSLQoEcm9sZRgBIAEoDjIfLmtlZWxzb24uZXhlY3V0b3IudjEuQXBwZW5kUm9sZRI0Cgdjb250ZW50GAIgASgLMiMua2VlbHNvbi5leGVjdXRvci52MS5Db3JlUmVuZGVyYWJsZSJSCg1Db250ZXh0QXBwZW5kEgsKA2tleRgBIAEoCRI0Cgdjb250ZW50GAIgASgLMiMua2VlbHNvbi5leGVjdXRvci52MS5Db3JlUmVuZGVyYWJsZSLFAQoOQ29yZVJlbmRlcmFibGUSDgoEdGV4dBgBIAEoCUgAEjQKBmJsb2NrcxgCIAEoCzIiLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udGVudEJsb2Nrc0gAEiYKBGpzb24YAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVIABI6CglyZWZlcmVuY2UYBCABKAsyJS5rZWVsc29uLmV4ZWN1dG9yLnYxLkNvbnRlbnRSZWZlcmVuY2VIAEIJCgdjb250ZW50IkEKDUNvbnRlbnRCbG9ja3MSMAoGYmxvY2tzGAEgAygLMiAua2VlbHNvbi5ydW50aW1lLnYxLkNvbnRlbnRCbG9jayIuChBDb250ZW50UmVmZXJlbmNlEgsKA3VyaRgBIAEoCRINCgVsYWJlbBgCIAEoCSJ2CgxMZWFzZUdyYW50ZWQSEgoKcnVudGltZV9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEEiwKCXJlbWFpbmluZxgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghlcG9jaF9pZBgEIAEoCSKxAQoJTGVhc2VMb3N0EhIKCnJ1bnRpbWVfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAQSGgoSY3VycmVudF9nZW5lcmF0aW9uGAQgASgEEhoKEmhvbGRlcl9leGVjdXRvcl9pZBgFIAEoCRI0CgZyZWFzb24YBiABKA4yJC5rZWVsc29uLmV4ZWN1dG9yLnYxLkxlYXNlTG9zc1JlYXNvbiJDCg5TdGVlckF2YWlsYWJsZRISCgpydW50aW1lX2lkGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRINCgVjb3VudBgDIAEoDSK9BAoPRXhlY3V0b3JDb250cm9sEhIKCnJ1bnRpbWVfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAQSDgoGcmVhc29uGAQgASgJEjoKCWludGVycnVwdBgFIAEoCzIlLmtlZWxzb24uZXhlY3V0b3IudjEuSW50ZXJydXB0Q29udHJvbEgAEjAKBHN0b3AYBiABKAsyIC5rZWVsc29uLmV4ZWN1dG9yLnYxLlN0b3BDb250cm9sSAASNAoGcmV0aXJlGAcgASgLMiIua2VlbHNvbi5leGVjdXRvci52MS5SZXRpcmVDb250cm9sSAASNgoHZGVzdHJveRgIIAEoCzIjLmtlZWxzb24uZXhlY3V0b3IudjEuRGVzdHJveUNvbnRyb2xIABI8Cgp1bnJlZ2lzdGVyGAkgASgLMiYua2VlbHNvbi5leGVjdXRvci52MS5VbnJlZ2lzdGVyQ29udHJvbEgAEj8KDGNsb3NlX3N0cmVhbRgKIAEoCzInLmtlZWxzb24uZXhlY3V0b3IudjEuQ2xvc2VTdHJlYW1Db250cm9sSAASPQoLc3Bhd25fZHJhaW4YCyABKAsyJi5rZWVsc29uLmV4ZWN1dG9yLnYxLlNwYXduRHJhaW5Db250cm9sSAASPQoLYWJvcnRfZHJhaW4YDCABKAsyJi5rZWVsc29uLmV4ZWN1dG9yLnYxLkFib3J0RHJhaW5Db250cm9sSABCCQoHY29udHJvbCISChBJbnRlcnJ1cHRDb250cm9sIg0KC1N0b3BDb250cm9sIg8KDVJldGlyZUNvbnRyb2wiEAoORGVzdHJveUNvbnRyb2wiEwoRVW5yZWdpc3RlckNvbnRyb2wiTAoSQ2xvc2VTdHJlYW1Db250cm9sEjYKBnJlYXNvbhgBIAEoDjImLmtlZWxzb24uZXhlY3V0b3IudjEuQ2xvc2VTdHJlYW1SZWFzb24ijAEKEVNwYXduRHJhaW5Db250cm9sEhYKDmRyYWluX3NlcXVlbmNlGAEgASgEEisKBG1vZGUYAiABKA4yHS5rZWVsc29uLnJ1bnRpbWUudjEuRHJhaW5Nb2RlEjIKCGVuZHBvaW50GAMgASgLMiAua2VlbHNvbi5ydW50aW1lLnYxLlBlZXJFbmRwb2ludCI3CglIZWxkRHJhaW4SEgoKcnVudGltZV9pZBgBIAEoCRIWCg5kcmFpbl9zZXF1ZW5jZRgCIAEoBCIrChFBYm9ydERyYWluQ29udHJvbBIWCg5kcmFpbl9zZXF1ZW5jZRgBIAEoBCJjCglIZWFydGJlYXQSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoJcmVtYWluaW5nGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIuYBCgpTdGVlcklucHV0EhAKCGlucHV0X2lkGAEgASgJEg8KB2F0dGVtcHQYAiABKA0SOAoHYXBwZW5kcxgDIAMoCzInLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udmVyc2F0aW9uQXBwZW5kEjsKD2NvbnRleHRfYXBwZW5kcxgEIAMoCzIiLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udGV4dEFwcGVuZBI+Cg10dXJuX21ldGFkYXRhGAUgASgLMicua2VlbHNvbi5ydW50aW1lLnYxLlJ1bnRpbWVUdXJuTWV0YWRhdGEi1QEKDUZpbmFsQm91bmRhcnkSNgoIYm91bmRhcnkYASABKA4yJC5rZWVsc29uLnJ1bnRpbWUudjEuUnVuQXBwbHlCb3VuZGFyeRIeChZjb250cmlidXRpbmdfaW5wdXRfaWRzGAIgAygJEhsKE2NvbnZlcnNhdGlvbl9kaWdlc3QYAyABKAkSFQoNbWVzc2FnZV9jb3VudBgEIAEoBBI4ChBzZXNzaW9uX3NuYXBzaG90GAUgASgLMh4ua2VlbHNvbi5ibG9iLnYxLkJsb2JSZWZlcmVuY2UiCgoITm9SZXN1bHQqjwEKCkFwcGVuZFJvbGUSGwoXQVBQRU5EX1JPTEVfVU5TUEVDSUZJRUQQABIUChBBUFBFTkRfUk9MRV9VU0VSEAESGQoVQVBQRU5EX1JPTEVfQVNTSVNUQU5UEAISHQoZQVBQRU5EX1JPTEVfU1lTVEVNX05PVElDRRADEhQKEEFQUEVORF9ST0xFX1RPT0wQBCqyAQoPTGVhc2VMb3NzUmVhc29uEiEKHUxFQVNFX0xPU1NfUkVBU09OX1VOU1BFQ0lGSUVEEAASHAoYTEVBU0VfTE9TU19SRUFTT05fTEFQU0VEEAESHAoYTEVBU0VfTE9TU19SRUFTT05fRkVOQ0VEEAISIAocTEVBU0VfTE9TU19SRUFTT05fVEFLRU5fQkFDSxADEh4KGkxFQVNFX0xPU1NfUkVBU09OX1JFTEVBU0VEEAQq6wEKEUNsb3NlU3RyZWFtUmVhc29uEiMKH0NMT1NFX1NUUkVBTV9SRUFTT05fVU5TUEVDSUZJRUQQABInCiNDTE9TRV9TVFJFQU1fUkVBU09OX1NFUlZFUl9EUkFJTklORxABEiAKHENMT1NFX1NUUkVBTV9SRUFTT05fUkVQTEFDRUQQAhIgChxDTE9TRV9TVFJFQU1fUkVBU09OX0RFVEFDSEVEEAMSJAogQ0xPU0VfU1RSRUFNX1JFQVNPTl9VTlJFU1BPTlNJVkUQBBIeChpDTE9TRV9TVFJFQU1fUkVBU09OX0ZFTkNFRBAFYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_keelson_blob_v1_messages, file_keelson_runtime_v1_messages]);
+  fileDesc("CiJrZWVsc29uL2V4ZWN1dG9yL3YxL21lc3NhZ2VzLnByb3RvEhNrZWVsc29uLmV4ZWN1dG9yLnYxIvsCCg1SdW5Bc3NpZ25tZW50EhIKCnJ1bnRpbWVfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAQSDwoHYXR0ZW1wdBgEIAEoDRI0CglwcmltaXRpdmUYBSABKAsyIS5rZWVsc29uLmV4ZWN1dG9yLnYxLlJ1blByaW1pdGl2ZRIUCgx0cmFjZV9wYXJlbnQYBiABKAkSEAoIZXBvY2hfaWQYByABKAkSHQoVbmV4dF9yZWNlaXB0X3NlcXVlbmNlGAggASgEEi4KCnN0YXJ0ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKE2ludGVycnVwdF9yZXF1ZXN0ZWQYCiABKAgSGAoQc3RhZ2VkX2lucHV0X2lkcxgLIAMoCRI9ChBzZXNzaW9uX3NuYXBzaG90GBQgASgLMiMua2VlbHNvbi5ydW50aW1lLnYxLlNlc3Npb25TbmFwc2hvdCKdAgoMUnVuUHJpbWl0aXZlEjYKCGJvdW5kYXJ5GAEgASgOMiQua2VlbHNvbi5ydW50aW1lLnYxLlJ1bkFwcGx5Qm91bmRhcnkSOAoHYXBwZW5kcxgCIAMoCzInLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udmVyc2F0aW9uQXBwZW5kEjsKD2NvbnRleHRfYXBwZW5kcxgDIAMoCzIiLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udGV4dEFwcGVuZBIeChZjb250cmlidXRpbmdfaW5wdXRfaWRzGAQgAygJEj4KDXR1cm5fbWV0YWRhdGEYBSABKAsyJy5rZWVsc29uLnJ1bnRpbWUudjEuUnVudGltZVR1cm5NZXRhZGF0YSJ5ChJDb252ZXJzYXRpb25BcHBlbmQSLQoEcm9sZRgBIAEoDjIfLmtlZWxzb24uZXhlY3V0b3IudjEuQXBwZW5kUm9sZRI0Cgdjb250ZW50GAIgASgLMiMua2VlbHNvbi5leGVjdXRvci52MS5Db3JlUmVuZGVyYWJsZSJSCg1Db250ZXh0QXBwZW5kEgsKA2tleRgBIAEoCRI0Cgdjb250ZW50GAIgASgLMiMua2VlbHNvbi5leGVjdXRvci52MS5Db3JlUmVuZGVyYWJsZSLFAQoOQ29yZVJlbmRlcmFibGUSDgoEdGV4dBgBIAEoCUgAEjQKBmJsb2NrcxgCIAEoCzIiLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udGVudEJsb2Nrc0gAEiYKBGpzb24YAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVIABI6CglyZWZlcmVuY2UYBCABKAsyJS5rZWVsc29uLmV4ZWN1dG9yLnYxLkNvbnRlbnRSZWZlcmVuY2VIAEIJCgdjb250ZW50IkEKDUNvbnRlbnRCbG9ja3MSMAoGYmxvY2tzGAEgAygLMiAua2VlbHNvbi5ydW50aW1lLnYxLkNvbnRlbnRCbG9jayIuChBDb250ZW50UmVmZXJlbmNlEgsKA3VyaRgBIAEoCRINCgVsYWJlbBgCIAEoCSJ2CgxMZWFzZUdyYW50ZWQSEgoKcnVudGltZV9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEEiwKCXJlbWFpbmluZxgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghlcG9jaF9pZBgEIAEoCSKxAQoJTGVhc2VMb3N0EhIKCnJ1bnRpbWVfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAQSGgoSY3VycmVudF9nZW5lcmF0aW9uGAQgASgEEhoKEmhvbGRlcl9leGVjdXRvcl9pZBgFIAEoCRI0CgZyZWFzb24YBiABKA4yJC5rZWVsc29uLmV4ZWN1dG9yLnYxLkxlYXNlTG9zc1JlYXNvbiJDCg5TdGVlckF2YWlsYWJsZRISCgpydW50aW1lX2lkGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRINCgVjb3VudBgDIAEoDSL6BQoPRXhlY3V0b3JDb250cm9sEhIKCnJ1bnRpbWVfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAQSDgoGcmVhc29uGAQgASgJEjoKCWludGVycnVwdBgFIAEoCzIlLmtlZWxzb24uZXhlY3V0b3IudjEuSW50ZXJydXB0Q29udHJvbEgAEjAKBHN0b3AYBiABKAsyIC5rZWVsc29uLmV4ZWN1dG9yLnYxLlN0b3BDb250cm9sSAASNAoGcmV0aXJlGAcgASgLMiIua2VlbHNvbi5leGVjdXRvci52MS5SZXRpcmVDb250cm9sSAASNgoHZGVzdHJveRgIIAEoCzIjLmtlZWxzb24uZXhlY3V0b3IudjEuRGVzdHJveUNvbnRyb2xIABI8Cgp1bnJlZ2lzdGVyGAkgASgLMiYua2VlbHNvbi5leGVjdXRvci52MS5VbnJlZ2lzdGVyQ29udHJvbEgAEj8KDGNsb3NlX3N0cmVhbRgKIAEoCzInLmtlZWxzb24uZXhlY3V0b3IudjEuQ2xvc2VTdHJlYW1Db250cm9sSAASPQoLc3Bhd25fZHJhaW4YCyABKAsyJi5rZWVsc29uLmV4ZWN1dG9yLnYxLlNwYXduRHJhaW5Db250cm9sSAASPQoLYWJvcnRfZHJhaW4YDCABKAsyJi5rZWVsc29uLmV4ZWN1dG9yLnYxLkFib3J0RHJhaW5Db250cm9sSAASPQoLY2FuY2VsX3Rhc2sYDSABKAsyJi5rZWVsc29uLmV4ZWN1dG9yLnYxLkNhbmNlbFRhc2tDb250cm9sSAASPwoMc3RvcF9tb25pdG9yGA4gASgLMicua2VlbHNvbi5leGVjdXRvci52MS5TdG9wTW9uaXRvckNvbnRyb2xIABI7CgphYm9ydF90YXNrGA8gASgLMiUua2VlbHNvbi5leGVjdXRvci52MS5BYm9ydFRhc2tDb250cm9sSABCCQoHY29udHJvbCI4ChFDYW5jZWxUYXNrQ29udHJvbBIPCgd0YXNrX2lkGAEgASgJEhIKCnByb2Nlc3NfaWQYAiABKAkiOQoSU3RvcE1vbml0b3JDb250cm9sEg8KB3Rhc2tfaWQYASABKAkSEgoKcHJvY2Vzc19pZBgCIAEoCSI3ChBBYm9ydFRhc2tDb250cm9sEg8KB3Rhc2tfaWQYASABKAkSEgoKcHJvY2Vzc19pZBgCIAEoCSISChBJbnRlcnJ1cHRDb250cm9sIg0KC1N0b3BDb250cm9sIg8KDVJldGlyZUNvbnRyb2wiEAoORGVzdHJveUNvbnRyb2wiEwoRVW5yZWdpc3RlckNvbnRyb2wiTAoSQ2xvc2VTdHJlYW1Db250cm9sEjYKBnJlYXNvbhgBIAEoDjImLmtlZWxzb24uZXhlY3V0b3IudjEuQ2xvc2VTdHJlYW1SZWFzb24ijAEKEVNwYXduRHJhaW5Db250cm9sEhYKDmRyYWluX3NlcXVlbmNlGAEgASgEEisKBG1vZGUYAiABKA4yHS5rZWVsc29uLnJ1bnRpbWUudjEuRHJhaW5Nb2RlEjIKCGVuZHBvaW50GAMgASgLMiAua2VlbHNvbi5ydW50aW1lLnYxLlBlZXJFbmRwb2ludCIrChFBYm9ydERyYWluQ29udHJvbBIWCg5kcmFpbl9zZXF1ZW5jZRgBIAEoBCJjCglIZWFydGJlYXQSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoJcmVtYWluaW5nGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIuYBCgpTdGVlcklucHV0EhAKCGlucHV0X2lkGAEgASgJEg8KB2F0dGVtcHQYAiABKA0SOAoHYXBwZW5kcxgDIAMoCzInLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udmVyc2F0aW9uQXBwZW5kEjsKD2NvbnRleHRfYXBwZW5kcxgEIAMoCzIiLmtlZWxzb24uZXhlY3V0b3IudjEuQ29udGV4dEFwcGVuZBI+Cg10dXJuX21ldGFkYXRhGAUgASgLMicua2VlbHNvbi5ydW50aW1lLnYxLlJ1bnRpbWVUdXJuTWV0YWRhdGEi1QEKDUZpbmFsQm91bmRhcnkSNgoIYm91bmRhcnkYASABKA4yJC5rZWVsc29uLnJ1bnRpbWUudjEuUnVuQXBwbHlCb3VuZGFyeRIeChZjb250cmlidXRpbmdfaW5wdXRfaWRzGAIgAygJEhsKE2NvbnZlcnNhdGlvbl9kaWdlc3QYAyABKAkSFQoNbWVzc2FnZV9jb3VudBgEIAEoBBI4ChBzZXNzaW9uX3NuYXBzaG90GAUgASgLMh4ua2VlbHNvbi5ibG9iLnYxLkJsb2JSZWZlcmVuY2UiCgoITm9SZXN1bHQqjwEKCkFwcGVuZFJvbGUSGwoXQVBQRU5EX1JPTEVfVU5TUEVDSUZJRUQQABIUChBBUFBFTkRfUk9MRV9VU0VSEAESGQoVQVBQRU5EX1JPTEVfQVNTSVNUQU5UEAISHQoZQVBQRU5EX1JPTEVfU1lTVEVNX05PVElDRRADEhQKEEFQUEVORF9ST0xFX1RPT0wQBCqyAQoPTGVhc2VMb3NzUmVhc29uEiEKHUxFQVNFX0xPU1NfUkVBU09OX1VOU1BFQ0lGSUVEEAASHAoYTEVBU0VfTE9TU19SRUFTT05fTEFQU0VEEAESHAoYTEVBU0VfTE9TU19SRUFTT05fRkVOQ0VEEAISIAocTEVBU0VfTE9TU19SRUFTT05fVEFLRU5fQkFDSxADEh4KGkxFQVNFX0xPU1NfUkVBU09OX1JFTEVBU0VEEAQq6wEKEUNsb3NlU3RyZWFtUmVhc29uEiMKH0NMT1NFX1NUUkVBTV9SRUFTT05fVU5TUEVDSUZJRUQQABInCiNDTE9TRV9TVFJFQU1fUkVBU09OX1NFUlZFUl9EUkFJTklORxABEiAKHENMT1NFX1NUUkVBTV9SRUFTT05fUkVQTEFDRUQQAhIgChxDTE9TRV9TVFJFQU1fUkVBU09OX0RFVEFDSEVEEAMSJAogQ0xPU0VfU1RSRUFNX1JFQVNPTl9VTlJFU1BPTlNJVkUQBBIeChpDTE9TRV9TVFJFQU1fUkVBU09OX0ZFTkNFRBAFYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_keelson_blob_v1_messages, file_keelson_runtime_v1_messages]);
 
 /**
  * A run handed to an executor. The executor holds it until it ends it, gives it back or loses the
@@ -568,6 +568,30 @@ export type ExecutorControl = Message<"keelson.executor.v1.ExecutorControl"> & {
      */
     value: AbortDrainControl;
     case: "abortDrain";
+  } | {
+    /**
+     * End a background task of the session.
+     *
+     * @generated from field: keelson.executor.v1.CancelTaskControl cancel_task = 13;
+     */
+    value: CancelTaskControl;
+    case: "cancelTask";
+  } | {
+    /**
+     * Stop a monitor of the session.
+     *
+     * @generated from field: keelson.executor.v1.StopMonitorControl stop_monitor = 14;
+     */
+    value: StopMonitorControl;
+    case: "stopMonitor";
+  } | {
+    /**
+     * A background task of the session is over: drop it.
+     *
+     * @generated from field: keelson.executor.v1.AbortTaskControl abort_task = 15;
+     */
+    value: AbortTaskControl;
+    case: "abortTask";
   } | { case: undefined; value?: undefined };
 };
 
@@ -577,6 +601,93 @@ export type ExecutorControl = Message<"keelson.executor.v1.ExecutorControl"> & {
  */
 export const ExecutorControlSchema: GenMessage<ExecutorControl> = /*@__PURE__*/
   messageDesc(file_keelson_executor_v1_messages, 10);
+
+/**
+ * End a background task of the session that this executor runs, and say so by CompleteTask. Sent to
+ * whoever holds the runtime of the session, and again after every attach that names the runtime,
+ * until the task ends. A task that the executor does not know is none of its.
+ *
+ * @generated from message keelson.executor.v1.CancelTaskControl
+ */
+export type CancelTaskControl = Message<"keelson.executor.v1.CancelTaskControl"> & {
+  /**
+   * Id of the task within its session. Always set.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * The process that the task is. Always set.
+   *
+   * @generated from field: string process_id = 2;
+   */
+  processId: string;
+};
+
+/**
+ * Describes the message keelson.executor.v1.CancelTaskControl.
+ * Use `create(CancelTaskControlSchema)` to create a new message.
+ */
+export const CancelTaskControlSchema: GenMessage<CancelTaskControl> = /*@__PURE__*/
+  messageDesc(file_keelson_executor_v1_messages, 11);
+
+/**
+ * Stop a background task of the session that is a monitor, and say so by CompleteTask.
+ *
+ * @generated from message keelson.executor.v1.StopMonitorControl
+ */
+export type StopMonitorControl = Message<"keelson.executor.v1.StopMonitorControl"> & {
+  /**
+   * Id of the task within its session. Always set.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * The process that the task is. Always set.
+   *
+   * @generated from field: string process_id = 2;
+   */
+  processId: string;
+};
+
+/**
+ * Describes the message keelson.executor.v1.StopMonitorControl.
+ * Use `create(StopMonitorControlSchema)` to create a new message.
+ */
+export const StopMonitorControlSchema: GenMessage<StopMonitorControl> = /*@__PURE__*/
+  messageDesc(file_keelson_executor_v1_messages, 12);
+
+/**
+ * A background task of the session was not ended within the grace after it was to be cancelled: the
+ * server ended it. Drop it; nothing needs to be said.
+ *
+ * @generated from message keelson.executor.v1.AbortTaskControl
+ */
+export type AbortTaskControl = Message<"keelson.executor.v1.AbortTaskControl"> & {
+  /**
+   * Id of the task within its session. Always set.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * The process that the task is. Always set.
+   *
+   * @generated from field: string process_id = 2;
+   */
+  processId: string;
+};
+
+/**
+ * Describes the message keelson.executor.v1.AbortTaskControl.
+ * Use `create(AbortTaskControlSchema)` to create a new message.
+ */
+export const AbortTaskControlSchema: GenMessage<AbortTaskControl> = /*@__PURE__*/
+  messageDesc(file_keelson_executor_v1_messages, 13);
 
 /**
  * End the run, by CompleteRun or CancelRun.
@@ -591,7 +702,7 @@ export type InterruptControl = Message<"keelson.executor.v1.InterruptControl"> &
  * Use `create(InterruptControlSchema)` to create a new message.
  */
 export const InterruptControlSchema: GenMessage<InterruptControl> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 11);
+  messageDesc(file_keelson_executor_v1_messages, 14);
 
 /**
  * The runtime was stopped; drop the run.
@@ -606,7 +717,7 @@ export type StopControl = Message<"keelson.executor.v1.StopControl"> & {
  * Use `create(StopControlSchema)` to create a new message.
  */
 export const StopControlSchema: GenMessage<StopControl> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 12);
+  messageDesc(file_keelson_executor_v1_messages, 15);
 
 /**
  * The runtime was retired; what it has is still run.
@@ -621,7 +732,7 @@ export type RetireControl = Message<"keelson.executor.v1.RetireControl"> & {
  * Use `create(RetireControlSchema)` to create a new message.
  */
 export const RetireControlSchema: GenMessage<RetireControl> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 13);
+  messageDesc(file_keelson_executor_v1_messages, 16);
 
 /**
  * The runtime was destroyed; drop the run and forget the runtime.
@@ -636,7 +747,7 @@ export type DestroyControl = Message<"keelson.executor.v1.DestroyControl"> & {
  * Use `create(DestroyControlSchema)` to create a new message.
  */
 export const DestroyControlSchema: GenMessage<DestroyControl> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 14);
+  messageDesc(file_keelson_executor_v1_messages, 17);
 
 /**
  * The runtime was unregistered; drop the run.
@@ -651,7 +762,7 @@ export type UnregisterControl = Message<"keelson.executor.v1.UnregisterControl">
  * Use `create(UnregisterControlSchema)` to create a new message.
  */
 export const UnregisterControlSchema: GenMessage<UnregisterControl> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 15);
+  messageDesc(file_keelson_executor_v1_messages, 18);
 
 /**
  * This stream ends; the leases go on. The last message of a stream that the server ends.
@@ -672,7 +783,7 @@ export type CloseStreamControl = Message<"keelson.executor.v1.CloseStreamControl
  * Use `create(CloseStreamControlSchema)` to create a new message.
  */
 export const CloseStreamControlSchema: GenMessage<CloseStreamControl> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 16);
+  messageDesc(file_keelson_executor_v1_messages, 19);
 
 /**
  * Run the drain of the runtime: take what peers send to the endpoint and ingest it. Only executors
@@ -710,35 +821,7 @@ export type SpawnDrainControl = Message<"keelson.executor.v1.SpawnDrainControl">
  * Use `create(SpawnDrainControlSchema)` to create a new message.
  */
 export const SpawnDrainControlSchema: GenMessage<SpawnDrainControl> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 17);
-
-/**
- * A drain that an executor runs.
- *
- * @generated from message keelson.executor.v1.HeldDrain
- */
-export type HeldDrain = Message<"keelson.executor.v1.HeldDrain"> & {
-  /**
-   * The runtime. Required.
-   *
-   * @generated from field: string runtime_id = 1;
-   */
-  runtimeId: string;
-
-  /**
-   * The drain, as it was named when it was spawned. Required.
-   *
-   * @generated from field: uint64 drain_sequence = 2;
-   */
-  drainSequence: bigint;
-};
-
-/**
- * Describes the message keelson.executor.v1.HeldDrain.
- * Use `create(HeldDrainSchema)` to create a new message.
- */
-export const HeldDrainSchema: GenMessage<HeldDrain> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 18);
+  messageDesc(file_keelson_executor_v1_messages, 20);
 
 /**
  * End the drain of the runtime. Nothing needs to be said when it is done.
@@ -759,7 +842,7 @@ export type AbortDrainControl = Message<"keelson.executor.v1.AbortDrainControl">
  * Use `create(AbortDrainControlSchema)` to create a new message.
  */
 export const AbortDrainControlSchema: GenMessage<AbortDrainControl> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 19);
+  messageDesc(file_keelson_executor_v1_messages, 21);
 
 /**
  * A sign of life; also the first message of every stream.
@@ -787,7 +870,7 @@ export type Heartbeat = Message<"keelson.executor.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 20);
+  messageDesc(file_keelson_executor_v1_messages, 22);
 
 /**
  * An input that joined the run in flight at a boundary. It is staged: the next boundary must name
@@ -837,7 +920,7 @@ export type SteerInput = Message<"keelson.executor.v1.SteerInput"> & {
  * Use `create(SteerInputSchema)` to create a new message.
  */
 export const SteerInputSchema: GenMessage<SteerInput> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 21);
+  messageDesc(file_keelson_executor_v1_messages, 23);
 
 /**
  * The last boundary of a run, sent together with its completion.
@@ -886,7 +969,7 @@ export type FinalBoundary = Message<"keelson.executor.v1.FinalBoundary"> & {
  * Use `create(FinalBoundarySchema)` to create a new message.
  */
 export const FinalBoundarySchema: GenMessage<FinalBoundary> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 22);
+  messageDesc(file_keelson_executor_v1_messages, 24);
 
 /**
  * A run that ends without a result.
@@ -901,7 +984,7 @@ export type NoResult = Message<"keelson.executor.v1.NoResult"> & {
  * Use `create(NoResultSchema)` to create a new message.
  */
 export const NoResultSchema: GenMessage<NoResult> = /*@__PURE__*/
-  messageDesc(file_keelson_executor_v1_messages, 23);
+  messageDesc(file_keelson_executor_v1_messages, 25);
 
 /**
  * In whose name something is added to a conversation.
