@@ -58,8 +58,9 @@ export interface TaskTransfer {
   readonly wrap: (command: BeginCommand) => CommandEnvelope<BeginCommand>;
 }
 
-/** What was moved, as the target has it. */
+/** What the target has after a transfer. */
 export interface TransferredTasks {
+  /** Every task named that the target has now, in the order of the request. */
   readonly tasks: readonly FoundTask[];
   /** Of the grants of the source. */
   readonly revision: Revision;
@@ -67,8 +68,6 @@ export interface TransferredTasks {
 
 /** The calls. */
 export interface TaskCalls {
-  /** Refuses a session that is not registered, or destroyed. */
-  readonly assertKnownSession: (scope: TaskScope) => Promise<void>;
   /** The task of this name: the live one, or the one that ended last. */
   readonly find: (scope: TaskScope, taskId: string) => Promise<FoundTask | undefined>;
   /** Every task of the session, hidden and ended ones too, by their beginning. */
@@ -121,7 +120,9 @@ export function makeTaskCalls(options: TaskCallsOptions): TaskCalls {
 
   async function assertKnownSession({ namespace, sessionId }: TaskScope): Promise<void> {
     const { state } = await runtimes.fresh(streamName(runtimeAggregate.kind, namespace, sessionId));
-    if (state.registration !== "registered") throw new RefusedError(notRegistered(state));
+    if (state.registration !== "registered") {
+      throw new RefusedError({ ...notRegistered(state), metadata: { runtimeId: sessionId } });
+    }
     if (state.phase !== "destroyed") return;
     throw new RefusedError(refusedByTable(state, "RUNTIME_DESTROYED"));
   }
@@ -219,8 +220,25 @@ export function makeTaskCalls(options: TaskCallsOptions): TaskCalls {
     return (await handles.revoke({ namespace, sessionId, envelope })).revision;
   }
 
+  /** What moves and what it takes the place of; refuses where a name is taken in the target. */
+  async function choose(from: TaskScope, to: TaskScope, taskIds: readonly string[]) {
+    const processIds: ProcessId[] = [];
+    const replaced: FoundTask[] = [];
+    for (const taskId of taskIds) {
+      const task = await find(from, taskId);
+      if (task === undefined) continue;
+      const present = (await named(to, taskId)).filter(
+        ({ processId }) => processId !== task.processId,
+      );
+      const blocking = present.find(blocksName);
+      if (blocking !== undefined) throw alreadyExists(taskId, blocking.processId);
+      processIds.push(task.processId);
+      replaced.push(...present);
+    }
+    return { processIds, replaced };
+  }
+
   return {
-    assertKnownSession,
     find,
     forget,
     all: async (scope) => {
@@ -246,18 +264,7 @@ export function makeTaskCalls(options: TaskCallsOptions): TaskCalls {
     transfer: async ({ from, toSessionId, taskIds, wrap }) => {
       const to = { ...from, sessionId: toSessionId };
       await assertKnownSession(to);
-      const moving: FoundTask[] = [];
-      const replaced: FoundTask[] = [];
-      for (const taskId of taskIds) {
-        const task = await find(from, taskId);
-        if (task === undefined) continue;
-        const present = await named(to, taskId);
-        const blocking = present.find(blocksName);
-        if (blocking !== undefined) throw alreadyExists(taskId, blocking.processId);
-        moving.push(task);
-        replaced.push(...present);
-      }
-      const processIds = moving.map(({ processId }) => processId);
+      const { processIds, replaced } = await choose(from, to, taskIds);
       const begin = {
         type: "begin_transfer" as const,
         fromFrameId: "",
@@ -265,17 +272,19 @@ export function makeTaskCalls(options: TaskCallsOptions): TaskCalls {
         toFrameId: "",
         processIds,
       };
-      const moved = await handles.transfer({ ...from, envelope: wrap(begin) });
-      const told = moved.handles.map(async ({ processId }) => {
+      const source = grantsStreamOf(from.namespace, from.sessionId);
+      const { revision } =
+        processIds.length === 0
+          ? await grants.fresh(source)
+          : await handles.transfer({ ...from, envelope: wrap(begin) });
+      const told = processIds.map(async (processId) => {
         const command = { type: "transfer_task" as const, processId, sessionId: toSessionId };
         await processes.submit(processStreamOf(from.namespace, processId), flowEnvelope(command));
       });
       await Promise.all(told);
       for (const { processId } of replaced) await forget(to, processId);
-      const all = moved.handles.map(({ processId, descriptor }) => {
-        return { processId, taskId: descriptor.label ?? "" };
-      });
-      return { tasks: await read(to, all), revision: moved.revision };
+      const found = await Promise.all(taskIds.map((taskId) => find(to, taskId)));
+      return { tasks: found.filter((task) => task !== undefined), revision };
     },
   };
 }

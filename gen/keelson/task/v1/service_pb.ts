@@ -878,7 +878,8 @@ export const TransferHandlesRequestSchema: GenMessage<TransferHandlesRequest> = 
  */
 export type TransferHandlesResponse = Message<"keelson.task.v1.TransferHandlesResponse"> & {
   /**
-   * The tasks in their new session, by their beginning.
+   * Every task named that the session has now, also from an earlier call, in the order of the
+   * request.
    *
    * @generated from field: repeated keelson.task.v1.BackgroundTask tasks = 1;
    */
