@@ -12,7 +12,7 @@
  */
 import type { ExecutorFacts } from "../core/runtime/explain.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
-import type { TaskAnnouncement } from "../core/runtime/task-announcement.ts";
+import type { TaskAnnouncement } from "../core/runtime/task-control.ts";
 import type { StreamSummary } from "../core/shared/aggregate.ts";
 import { type Namespace, type RunId, runtimeIdOf, type StreamName } from "../core/shared/ids.ts";
 import type { Engine } from "../engine/engine.ts";

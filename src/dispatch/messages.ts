@@ -11,7 +11,7 @@ import type {
 import type { DrainMode, PeerEndpoint } from "../core/runtime/drain-state.ts";
 import type { Input } from "../core/runtime/input.ts";
 import type { SessionSnapshot } from "../core/runtime/state.ts";
-import type { TaskAnnouncement } from "../core/runtime/task-announcement.ts";
+import type { TaskAnnouncement } from "../core/runtime/task-control.ts";
 
 /** A run with everything its executor needs. */
 export interface Assignment {

@@ -7,7 +7,7 @@ import type { ProcessState } from "../core/process/state.ts";
 import type { TaskControlName, TaskNotice } from "../core/process/task.ts";
 import { sessionsRunning, taskWorkOf } from "../core/process/task-work.ts";
 import { runtimeAggregate } from "../core/runtime/aggregate.ts";
-import type { TaskAnnouncement } from "../core/runtime/task-announcement.ts";
+import type { TaskAnnouncement } from "../core/runtime/task-control.ts";
 import type { SessionId, StreamName, TimeMs } from "../core/shared/ids.ts";
 import { type RefusalReason, RefusedError } from "../core/shared/refusal.ts";
 import type { OpenTaskControls } from "../dispatch/dispatcher.ts";
@@ -133,7 +133,7 @@ export function makeTaskFlow(options: TaskFlowOptions): (stream: StreamName) => 
   };
 }
 
-/** Makes what tells an executor that got hold of a runtime which tasks of its session are to end. */
+/** Makes what tells an executor that got hold of a runtime which tasks there are to end. */
 export function makeOpenTaskControls({
   grants,
   processes,

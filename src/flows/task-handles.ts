@@ -45,8 +45,8 @@ function handlesBehind(state: GrantsState, prefix: string): readonly TaskHandle[
     const { processId, descriptor } = grant;
     if (!processId.startsWith(prefix)) break;
     const { kind, label } = descriptor;
-    if (kind === TASK_HANDLE_KIND && label !== undefined)
-      handles.push({ taskId: label, processId });
+    if (kind !== TASK_HANDLE_KIND || label === undefined) continue;
+    handles.push({ taskId: label, processId });
   }
   return handles;
 }

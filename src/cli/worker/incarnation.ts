@@ -106,6 +106,10 @@ export function makeIncarnation(options: IncarnationOptions): Incarnation {
       // Never sent: this executor does not say that it can drain.
       case "spawnDrain":
       case "abortDrain":
+      // It runs no background tasks; they are whosever began them.
+      case "cancelTask":
+      case "stopMonitor":
+      case "abortTask":
       case undefined:
         return;
     }

@@ -7,6 +7,7 @@ import type { JsonObject } from "../shared/json.ts";
 import { processAggregate } from "./aggregate.ts";
 import { PROCESS_EVENT_TYPES } from "./event-codec.ts";
 import everyEvent from "./golden/every-event-1.json" with { type: "json" };
+import taskEvents from "./golden/task-1.json" with { type: "json" };
 import type { ProcessState } from "./state.ts";
 
 interface GoldenCommit {
@@ -16,6 +17,7 @@ interface GoldenCommit {
 }
 
 const EVERY_EVENT = everyEvent as unknown as readonly GoldenCommit[];
+const TASK_EVENTS = taskEvents as unknown as readonly GoldenCommit[];
 
 function fold(commits: readonly GoldenCommit[]): ProcessState {
   let state = processAggregate.initial;
@@ -94,7 +96,17 @@ test("a pruned history folds into its tombstone", () => {
   expect([state.events.size, state.holders.size, state.holderCount]).toEqual([0, 2, 1]);
 });
 
+test("a task that was aborted folds into its end", () => {
+  expect(fold(TASK_EVENTS.slice(0, -1))).toMatchObject({
+    end: { status: "cancelled", endedAt: 1_005_000, place: { sequence: 2 } },
+    cancelRequest: { reason: "no more", requestedAt: 1_000_000, sequence: 1 },
+    task: { abortAt: null, notice: { control: "abort", since: 1_005_000 } },
+  });
+  expect(fold(TASK_EVENTS)).toMatchObject({ task: { notice: null } });
+});
+
 test("the corpus holds every event type that this build writes", () => {
-  const seen = new Set(EVERY_EVENT.flatMap(({ events }) => events.map((event) => event["type"])));
+  const corpus = [...EVERY_EVENT, ...TASK_EVENTS];
+  const seen = new Set(corpus.flatMap(({ events }) => events.map((event) => event["type"])));
   expect(PROCESS_EVENT_TYPES.filter((type) => !seen.has(type))).toEqual([]);
 });

@@ -1,9 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { runtimeIdOf, sessionIdOf } from "../shared/ids.ts";
-import { processFactsOf } from "./facts-codec.ts";
 import { standingOf } from "./holders.ts";
 import type { ProcessWait } from "./state.ts";
-import type { TaskRegistration } from "./task.ts";
 import { declared, PROCESS_ID, registeredStory, Story, success } from "./testing/story.ts";
 
 const processId = PROCESS_ID;
@@ -175,56 +173,6 @@ describe("the end of retention", () => {
     const settlement = { type: "discarded", cause: "target_gone" } as const;
     story.do({ type: "settle_wake", sequence: 1, settlement }, "done");
     expect(story.do(prune(story.now + 1), "pruned").pruned).toBe(true);
-  });
-});
-
-describe("a task", () => {
-  const task: TaskRegistration = {
-    taskId: "task-1",
-    kind: "subagent",
-    visibility: "managed",
-    producer: "planner",
-    sessionId: sessionIdOf("session-1"),
-    cancelPolicy: "cooperative",
-    closePolicy: "cancel",
-    attempt: { attempt: 1 },
-  };
-  const report = { type: "report_task", processId, report: "running" } as const;
-  const stateOf = (story: Story) => processFactsOf(story.state)?.task?.state;
-
-  test("is pending, then what is reported, then asked to cancel, then as the process ends", () => {
-    const story = registeredStory({ task });
-    const states = [stateOf(story)];
-    story.do(report, "done");
-    states.push(stateOf(story));
-    story.do({ ...report, report: "waiting" }, "done");
-    states.push(stateOf(story));
-    story.do(story.cancelCommand(null), "appended");
-    states.push(stateOf(story));
-    story.do(story.completeCommand(success(1), story.claim()), "appended");
-    states.push(stateOf(story));
-    expect(states).toEqual(["pending", "running", "waiting", "cancel_requested", "completed"]);
-    expect(story.do(report, "done").changed).toBe(false);
-  });
-
-  test("that is external runs from the beginning", () => {
-    expect(stateOf(registeredStory({ task: { ...task, visibility: "external" } }))).toBe("running");
-  });
-
-  test("shows the session that it was transferred to", () => {
-    const story = registeredStory({ task });
-    const transfer = {
-      type: "transfer_task",
-      processId,
-      sessionId: sessionIdOf("session-2"),
-    } as const;
-    expect(story.do(transfer, "done").changed).toBe(true);
-    expect(story.do(transfer, "done").changed).toBe(false);
-    expect(processFactsOf(story.state)?.task?.sessionId).toBe("session-2");
-  });
-
-  test("is a process with a facet: others refuse", () => {
-    expect(registeredStory().met(report)).toBe("NOT_A_TASK");
   });
 });
 

@@ -25,7 +25,7 @@ import type {
   RuntimeConfig,
   RuntimeStateName,
 } from "./state.ts";
-import type { TaskAnnouncement } from "./task-announcement.ts";
+import type { TaskAnnouncement } from "./task-control.ts";
 
 /** Conditions that a lifecycle action puts on the state it meets. */
 export interface Preconditions {

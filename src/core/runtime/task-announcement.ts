@@ -4,28 +4,14 @@
  * themselves are processes; the fold of the runtime ignores all this.
  */
 import type { Decision } from "../shared/aggregate.ts";
-import { type ProcessId, processIdOf } from "../shared/ids.ts";
+import { processIdOf } from "../shared/ids.ts";
 import { isJsonObject } from "../shared/json.ts";
 import type { RuntimeCommand, RuntimeReply } from "./commands.ts";
 import type { RuntimeEvent } from "./events.ts";
 import { notRegistered, refused, refusedByTable } from "./refusals.ts";
 import type { RuntimeState } from "./state.ts";
 import { verdictOf } from "./table.ts";
-
-/**
- * `cancel_task`: end it; `stop_monitor`: the same, for a monitor; `abort_task`: it is over, drop
- * it.
- */
-export type TaskControlKind = "cancel_task" | "stop_monitor" | "abort_task";
-
-/** What is said of a task. */
-export interface TaskAnnouncement {
-  readonly control: TaskControlKind;
-  /** Id of the task within its session. */
-  readonly taskId: string;
-  readonly processId: ProcessId;
-  readonly reason?: string;
-}
+import type { TaskAnnouncement, TaskControlKind } from "./task-control.ts";
 
 /** Family of the codes of such events; clients cannot publish them. */
 export const TASK_FAMILY = "task";

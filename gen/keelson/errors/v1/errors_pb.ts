@@ -533,7 +533,7 @@ export const ErrorReason = {
   SESSION_DELETED: 972,
 
   /**
-   * FAILED_PRECONDITION: a handle is not that of a live background task that the session can see.
+   * FAILED_PRECONDITION: a handle is not that of a live background task that the session sees.
    * Metadata: sessionId, taskId.
    *
    * @generated from enum value: ERROR_REASON_HANDLE_NOT_VISIBLE = 980;
@@ -541,8 +541,8 @@ export const ErrorReason = {
   HANDLE_NOT_VISIBLE: 980,
 
   /**
-   * FAILED_PRECONDITION: the background task is live and run by somebody; cancel it first. Metadata:
-   * taskId, processId, state.
+   * FAILED_PRECONDITION: the background task is live and run by somebody; cancel it first.
+   * Metadata: taskId, processId, state.
    *
    * @generated from enum value: ERROR_REASON_TASK_LIVE = 981;
    */

@@ -1064,10 +1064,10 @@ export const BackgroundTaskService: GenService<{
     output: typeof GetTaskResponseSchema;
   },
   /**
-   * Has a task cancelled as its policy says: whoever runs it is asked to end it, and the server ends
-   * it after the grace. Answers the task as it is then, in the state CANCEL_REQUESTED; with `wait`
-   * once it ended, or the time is up. Again: it is told once, but an earlier end of the grace
-   * counts. A task that ended stays as it is. Errors: TASK_NOT_FOUND.
+   * Has a task cancelled as its policy says: whoever runs it is asked to end it, and the server
+   * ends it after the grace. Answers the task as it is then, in the state CANCEL_REQUESTED; with
+   * `wait` once it ended, or the time is up. Again: it is told once, but an earlier end of the
+   * grace counts. A task that ended stays as it is. Errors: TASK_NOT_FOUND.
    *
    * @generated from rpc keelson.task.v1.BackgroundTaskService.CancelTask
    */
