@@ -2,27 +2,19 @@
 // incarnation and the same history file.
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Child, startChild } from "./child-process.ts";
 import type { ExecutorOrder } from "./executor-order.ts";
 import { openHistoryLog, readHistory } from "./history-log.ts";
-import type { HistoryEntry } from "./history.ts";
+import { type HistoryEntry, historyEntrySchema } from "./history.ts";
+import { makeProgram, type Program } from "./program.ts";
 
 /** What differs between executors; the rest has the suite's defaults. */
 export type ExecutorPlan = Pick<ExecutorOrder, "executorId"> &
   Partial<Omit<ExecutorOrder, "executorId" | "historyPath" | "urls">>;
 
 /** An executor that can be ended and started again. */
-export interface ExecutorProcess {
-  readonly executorId: string;
-  readonly start: () => void;
-  readonly kill: () => Promise<void>;
-  readonly pause: () => void;
-  readonly resume: () => void;
-  /** Whether it ended without having been killed: it was refused something it should not be. */
-  readonly hasFailed: () => boolean;
+export interface ExecutorProcess extends Program {
   /** Everything it wrote down so far. */
   readonly history: () => readonly HistoryEntry[];
-  readonly logPath: string;
 }
 
 const PROGRAM = fileURLToPath(new URL("./executor-program.ts", import.meta.url));
@@ -44,30 +36,17 @@ export function makeExecutor(
   plan: ExecutorPlan,
   where: { readonly urls: readonly string[]; readonly directory: string },
 ): ExecutorProcess {
-  const { executorId } = plan;
-  const logPath = join(where.directory, `${executorId}.log`);
-  const historyPath = join(where.directory, `${executorId}.jsonl`);
-  const order = { ...DEFAULTS, ...plan, urls: where.urls, historyPath };
-  let child: Child | undefined;
+  const { executorId: name } = plan;
+  const { urls, directory } = where;
+  const historyPath = join(directory, `${name}.jsonl`);
+  const order = { ...DEFAULTS, ...plan, urls, historyPath };
+  const program = makeProgram({ name, script: PROGRAM, order, directory });
   return {
-    executorId,
-    logPath,
+    ...program,
     start: () => {
       openHistoryLog(historyPath).close();
-      child = startChild({
-        script: PROGRAM,
-        words: [JSON.stringify(order)],
-        logPath,
-      });
+      program.start();
     },
-    kill: async () => {
-      const killed = child;
-      child = undefined;
-      await killed?.kill();
-    },
-    pause: () => child?.signal("SIGSTOP"),
-    resume: () => child?.signal("SIGCONT"),
-    hasFailed: () => child?.hasExited() === true,
-    history: () => readHistory(historyPath),
+    history: () => readHistory(historyPath, historyEntrySchema),
   };
 }

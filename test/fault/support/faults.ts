@@ -3,6 +3,7 @@
 // after the last one, or could not for a while.
 import { makeSeededRandom } from "../../property/support/seeded-entropy.ts";
 import type { Cluster } from "./cluster.ts";
+import type { Program } from "./program.ts";
 import { happensWithin, pauseFor } from "./waiting.ts";
 
 /** How a process is troubled. */
@@ -20,7 +21,9 @@ export type FaultPlan = Readonly<Record<FaultKind, number>>;
 
 /** What the faults work on. */
 export interface FaultScene {
-  readonly cluster: Cluster;
+  readonly cluster: Pick<Cluster, "replicas" | "database">;
+  /** Whoever works for the control plane. */
+  readonly executors: readonly Program[];
   readonly seed: number;
   /** Grows whenever a client is answered. */
   readonly progress: () => number;
@@ -51,8 +54,8 @@ export async function sufferFaults(
   order: readonly FaultKind[],
   scene: FaultScene,
 ): Promise<ReadonlyMap<FaultKind, number>> {
-  const { cluster, seed, longPauseMs, shortPauseMs } = scene;
-  const { replicas, executors, database } = cluster;
+  const { cluster, executors, seed, longPauseMs, shortPauseMs } = scene;
+  const { replicas, database } = cluster;
   const random = makeSeededRandom(seed + 1);
   const happened = new Map<FaultKind, number>();
   const troubled = new Map<string, Promise<void>>();
@@ -83,11 +86,11 @@ export async function sufferFaults(
         return ["database", () => between(database.pause, database.resume, pauseMs())];
       case "executor_killed": {
         const executor = pick(executors);
-        return [executor.executorId, async () => await executor.kill().then(executor.start)];
+        return [executor.name, async () => await executor.kill().then(executor.start)];
       }
       case "executor_paused": {
         const executor = pick(executors);
-        return [executor.executorId, () => between(executor.pause, executor.resume, longPauseMs)];
+        return [executor.name, () => between(executor.pause, executor.resume, longPauseMs)];
       }
     }
   }

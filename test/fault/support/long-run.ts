@@ -126,7 +126,8 @@ async function collectAll(
 /** Runs it all on a cluster of two replicas. */
 export async function sufferLongRun(cluster: Cluster, options: LongRunOptions): Promise<LongRun> {
   const { seed, faults } = options;
-  const recorder = makeHistoryRecorder(join(cluster.directory, "logs", "clients.jsonl"));
+  const path = join(cluster.directory, "logs", "clients.jsonl");
+  const recorder = makeHistoryRecorder(path, ["answered"]);
   const closing = new AbortController();
   const ending = new AbortController();
   const scene: Scene = {
@@ -152,6 +153,7 @@ export async function sufferLongRun(cluster: Cluster, options: LongRunOptions): 
     const startedMs = performance.now();
     const suffering = sufferFaults(orderFaults(faults, seed), {
       cluster,
+      executors: cluster.executors,
       seed,
       progress: recorder.answerCount,
       longPauseMs: LONG_PAUSE_MS,

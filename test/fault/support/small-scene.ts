@@ -88,7 +88,8 @@ export async function onCluster(
   play: (scene: SmallScene) => Promise<void>,
 ): Promise<void> {
   const cluster = await startCluster(options);
-  const recorder = makeHistoryRecorder(join(cluster.directory, "logs", "clients.jsonl"));
+  const path = join(cluster.directory, "logs", "clients.jsonl");
+  const recorder = makeHistoryRecorder(path, ["answered"]);
   const ending = new AbortController();
   let isOver = false;
   try {
