@@ -12,7 +12,9 @@ export type ProcessLoad = (client: ProcessClient) => Promise<void>;
 export const SESSIONS = ["north", "east", "south", "west"] as const;
 
 const PACE_MS = 40;
-const JOBS_AT_ONCE = 6;
+const JOBS_AT_ONCE = 5;
+/** Long enough for a worker to learn that it is to cancel. */
+const LONG_WORK_MS = 1_000;
 
 function sessionAt(place: number): string {
   return SESSIONS[place % SESSIONS.length] ?? "";
@@ -33,9 +35,9 @@ export const jobLoad: ProcessLoad = async (client) => {
   const { name, random } = client;
   const pick = (count: number): number => Math.floor(random() * count);
 
-  async function prepare(processId: string, place: number): Promise<void> {
+  async function prepare(processId: string, place: number, isLong: boolean): Promise<void> {
     const steps = 1 + pick(4);
-    const workMs = pick(150);
+    const workMs = isLong ? LONG_WORK_MS : pick(150);
     const runtimeId = sessionAt(place + steps);
     await client.register(
       processId,
@@ -55,7 +57,7 @@ export const jobLoad: ProcessLoad = async (client) => {
   await untilClosed(client, async (count) => {
     const place = pick(SESSIONS.length);
     const ids = Array.from({ length: JOBS_AT_ONCE }, (_job, index) => `${name}-${count}-${index}`);
-    await Promise.all(ids.map((processId) => prepare(processId, place)));
+    await Promise.all(ids.map((processId, index) => prepare(processId, place, index === 1)));
     const [first = "", second = ""] = ids;
     const following = client.follow(first);
     const awaiting = Promise.all(ids.map((processId) => client.awaitEnd(processId)));
