@@ -111,13 +111,16 @@ class Keelson:
         for service in (
             "keelson.runtime.v1.RuntimeControlPlaneService",
             "keelson.executor.v1.ExecutorService",
+            "keelson.process.v1.ProcessRegistryService",
         ):
             self._load(file_containing_symbol=service)
         self._load(file_containing_symbol=ERROR_INFO)
         self.runtime = _Package("keelson.runtime.v1")
         self.executor = _Package("keelson.executor.v1")
+        self.process = _Package("keelson.process.v1")
         self.runtimes = self._stub("keelson.runtime.v1.RuntimeControlPlaneService")
         self.executors = self._stub("keelson.executor.v1.ExecutorService")
+        self.processes = self._stub("keelson.process.v1.ProcessRegistryService")
 
     def reason(self, error):
         """The published reason of a failed call, such as LEASE_LOST; empty without one."""

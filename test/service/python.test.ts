@@ -120,6 +120,20 @@ describe.skipIf(!hasGrpc() && process.env["CI"] === undefined)("the Python examp
     expect(program.output()).toContain("levels: 30");
   });
 
+  it("register a process, claim it, tell its progress and end it", async () => {
+    const name = `process-${randomUUID()}`;
+    const words = ["--process", name, "--kind", name, "--steps", "4", "--lease-seconds", "1"];
+    const first = start(["process.py"], ...words, "--pace", "0.3");
+    await says(first, "step 2 is event 2");
+    first.child.kill("SIGKILL");
+    const second = start(["process.py"], ...words, "--pace", "0");
+    expect(await second.exitCode).toBe(0);
+    expect(second.output()).toContain(`${name}: known`);
+    expect(second.output()).toContain("claimed, generation 2");
+    expect(second.output()).toContain("step 4 is event 4");
+    expect(second.output()).toContain(`${name}: success`);
+  });
+
   it("obey an interrupt", async () => {
     const pool = `pool-${randomUUID()}`;
     const runtime = `runtime-${randomUUID()}`;
