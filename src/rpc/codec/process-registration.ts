@@ -135,8 +135,9 @@ export function registrationFromProto(
     ...(wakeRuntimeId === undefined ? {} : { wakeRuntimeId: runtimeIdOf(wakeRuntimeId) }),
     ...(attemptsMax === undefined ? {} : { attemptsMax }),
   };
+  const known = new Set(check.violations?.map(({ field: violated }) => violated));
   for (const violation of registrationViolations(described)) {
-    violate(check, violation.field, violation.description);
+    if (!known.has(violation.field)) violate(check, violation.field, violation.description);
   }
   return described;
 }
