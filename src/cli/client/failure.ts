@@ -37,6 +37,7 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
   RUNTIME_NOT_REGISTERED:
     "create it with `keelson runtime ensure <runtimeId>`, or ingest with --ensure",
   INPUT_NOT_FOUND: "list what there is with `keelson runtime inputs <runtimeId>`",
+  PROCESS_NOT_FOUND: "list what there is with `keelson process ls`, or register it",
   STREAM_NOT_FOUND: "check the name and --namespace",
   PAGE_TOKEN_INVALID: "start again at the first page, without --page-token",
   PAYLOAD_TOO_LARGE: "send less, or put the content elsewhere and send where it is",
