@@ -3,7 +3,12 @@
  * streams share. This is the hot path of the server: one pass over the input, one JSON text.
  */
 import { inputRejected } from "../core/runtime/admission.ts";
-import type { IngestCommand, IngestOutcome, RuntimeReply } from "../core/runtime/commands.ts";
+import type {
+  IngestCommand,
+  IngestOutcome,
+  RuntimeCommand,
+  RuntimeReply,
+} from "../core/runtime/commands.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
 import {
   type InputId,
@@ -122,36 +127,63 @@ export function prepareIngest(
 /** What a commit, or the state, answered to an ingest. */
 export type IngestCommitted = Committed<RuntimeState, RuntimeEvent, RuntimeReply>;
 
+/** What a commit of an ingest needs of the service. */
+type CommitOptions = Pick<IngestOptions, "streams" | "blobs">;
+
+/** Whether the history refers to the input's blobs after this answer. */
+function isReferring({ reply }: IngestCommitted): boolean {
+  return reply.type !== "ingested" || reply.outcome.type === "accepted";
+}
+
 /**
- * Makes the commit of a prepared ingest. Content that is still to be stored is stored before,
- * durably; when that fails nothing is admitted. Throws BLOB_NOT_FOUND for a blob that is not there.
+ * The answer to an input with blobs that is sure before one of them is looked at. What the runtime
+ * has taken in before is never forgotten: asked without its blobs it is answered, not taken again.
+ * A rejection may be outdated by the time of another question, so it is given as it was seen.
  */
-export function commitWithBlobs<Outcome>(
-  { blobs }: Pick<IngestOptions, "blobs">,
-  { namespace, blobs: uses }: Pick<PreparedIngest, "namespace" | "blobs">,
-  commit: () => Promise<Outcome>,
-  isAccepted: (outcome: Outcome) => boolean,
-): Promise<Outcome> {
-  return uses.size === 0 ? commit() : blobs.referring(namespace, uses, commit, isAccepted);
+async function answerWithoutBlobs(
+  { streams }: CommitOptions,
+  stream: StreamName,
+  envelope: CommandEnvelope<RuntimeCommand>,
+): Promise<IngestCommitted | undefined> {
+  const preview = await streams.preview(stream, envelope);
+  if (preview.kind === "commit") return undefined;
+  if (preview.kind === "refuse") throw new RefusedError(preview.refusal);
+  const { reply, before } = preview;
+  if (reply.type !== "ingested" || reply.outcome.type !== "rejected") {
+    return await streams.submit(stream, envelope);
+  }
+  const { revision, at, state } = before;
+  return { reply, revision, at, state, events: [] };
+}
+
+/**
+ * Commits the command of a prepared ingest. A duplicate and what is not taken in are answered
+ * whatever is there of the blobs. Else content that is still to be stored is stored before the
+ * commit, durably; when that fails nothing is admitted. Throws BLOB_NOT_FOUND for a blob that is
+ * not there.
+ */
+export async function commitWithBlobs(
+  options: CommitOptions,
+  { stream, namespace, blobs: uses }: Pick<PreparedIngest, "stream" | "namespace" | "blobs">,
+  envelope: CommandEnvelope<RuntimeCommand>,
+): Promise<IngestCommitted> {
+  const commit = (): Promise<IngestCommitted> => options.streams.submit(stream, envelope);
+  if (uses.size === 0) return await commit();
+  const answered = await answerWithoutBlobs(options, stream, envelope);
+  return answered ?? (await options.blobs.referring(namespace, uses, commit, isReferring));
 }
 
 /** Commits a prepared ingest, with the blobs that its input refers to. */
 export function submitIngest(
-  options: Pick<IngestOptions, "streams" | "blobs">,
+  options: CommitOptions,
   prepared: PreparedIngest,
 ): Promise<IngestCommitted> {
-  const { stream, envelope } = prepared;
-  return commitWithBlobs(
-    options,
-    prepared,
-    () => options.streams.submit(stream, envelope),
-    (committed) => outcomeOf(committed).type === "accepted",
-  );
+  return commitWithBlobs(options, prepared, prepared.envelope);
 }
 
 /** Commits the items of one call in their order per runtime, whatever is to be stored first. */
 export function makeIngestOrder(
-  options: Pick<IngestOptions, "streams" | "blobs">,
+  options: CommitOptions,
 ): (prepared: PreparedIngest) => Promise<IngestCommitted> {
   const tails = new Map<StreamName, Promise<void>>();
   return (prepared) => {

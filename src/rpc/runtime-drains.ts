@@ -95,7 +95,11 @@ export function makeRuntimeDrains(options: RuntimeServiceOptions): DrainService 
     return await streams.submit(stream, callerEnvelope(caller, command, mark, TERMS));
   }
 
-  /** Whether this call ended the drain of a row; a runtime that is gone by now has none. */
+  /**
+   * Whether this call, or the one that it repeats, ended the drain of a row. The mark names the
+   * drain that is there: a repetition is not taken for the end of one that was started since. A
+   * runtime that is gone by now has none.
+   */
   async function abortRow(
     caller: Caller,
     row: StreamRow,
@@ -103,7 +107,9 @@ export function makeRuntimeDrains(options: RuntimeServiceOptions): DrainService 
     mark: RequestMark | undefined,
   ): Promise<boolean> {
     try {
-      return isEnded((await abort(caller, row.stream, reason, mark)).reply);
+      const { sequence } = (await streams.fresh(row.stream)).state.drain;
+      const own = mark && { ...mark, requestId: `${mark.requestId}#${sequence}` };
+      return isEnded((await abort(caller, row.stream, reason, own)).reply);
     } catch (error) {
       const isGone =
         error instanceof RefusedError && error.refusal.reason === "RUNTIME_NOT_REGISTERED";

@@ -58,8 +58,7 @@ export function makeRuntimeIngestAndRun(options: RuntimeServiceOptions): IngestA
       const command: RuntimeCommand = { type: "ingest_and_run", ingest, ...holder, ttlMs };
       const retrySafe = requestId !== undefined;
       const taking = { ...envelope, command, name: command.type, retrySafe };
-      const take = () => streams.submit(stream, taking);
-      const done = await commitWithBlobs(options, prepared, take, () => true);
+      const done = await commitWithBlobs(options, prepared, taking);
       const { reply, revision, at, state } = done;
       if (reply.type !== "run_taken") throw new TypeError(`Answered with ${reply.type}`);
       const { header, run } = reply;

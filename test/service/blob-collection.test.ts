@@ -102,6 +102,15 @@ describe("a failure", () => {
     },
   );
 
+  it("of the store of blobs does not keep a repetition from its answer", async () => {
+    const { world, a } = await serving();
+    const data = randomBytes(100_000);
+    await world.pass(ingestOf(a, data));
+    world.loses = ({ port }) => port === "blobs";
+    const { outcome } = await world.pass(ingestOf(a, data));
+    expect(outcome).toMatchObject({ case: "deduplicated", value: { sameContent: true } });
+  });
+
   it("of the last mark loses nothing: the blob stays", async () => {
     const { world, a } = await serving();
     const data = randomBytes(100_000);

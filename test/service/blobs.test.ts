@@ -221,16 +221,33 @@ describe("an input with binary content", () => {
     }
   });
 
-  it("a rejected input leaves its blob to expire", async () => {
+  it("a duplicate is told so, whatever became of its blob", async () => {
+    const { runtimes } = clientsOf(deployment.url);
+    const header = { idempotencyKey: "k" };
+    const first = await runtimes.ingest({ runtimeId, ensure: true, input: prompt("one", header) });
+    const absent = prompt("two", header, [reference(digestOf(randomBytes(1)))]);
+    const { outcome } = await runtimes.ingest({ runtimeId, input: absent });
+    expect(outcome).toMatchObject({ case: "deduplicated", value: { sameContent: false } });
+    const existingId = outcome.case === "deduplicated" ? outcome.value.existingId : "";
+    const accepted = first.outcome.case === "accepted" ? first.outcome.value.inputId : undefined;
+    expect(existingId).toBe(accepted);
+  });
+
+  it("an input that is not taken in stores no blob, and needs none", async () => {
     const clients = clientsOf(deployment.url);
     const { runtimes } = clients;
     await runtimes.ensureRuntime({ runtimeId });
     await runtimes.retire({ runtimeId });
     const data = randomBytes(90 * KIB);
-    const input = prompt("look", {}, [image(data)]);
-    expect((await runtimes.ingest({ runtimeId, input })).outcome.case).toBe("rejected");
-    const stat = async () => (await clients.blobs.statBlob({ digest: digestOf(data) })).blob;
-    await expect.poll(async () => (await stat())?.expiresAt).toBeDefined();
+    for (const block of [image(data), reference(digestOf(data))]) {
+      const { outcome } = await runtimes.ingest({ runtimeId, input: prompt("look", {}, [block]) });
+      expect(outcome).toMatchObject({ case: "rejected", value: { reason: { case: "notReady" } } });
+      const identity = identityOf("executor");
+      const taking = { runtimeId, ...identity, input: prompt("look", {}, [block]) };
+      expect((await wireErrorOf(runtimes.ingestAndRun(taking))).reason).toBe("INPUT_REJECTED");
+    }
+    const error = await wireErrorOf(clients.blobs.statBlob({ digest: digestOf(data) }));
+    expect(error.reason).toBe("BLOB_NOT_FOUND");
   });
 
   it("keeps its place in a batch and in a stream", async () => {

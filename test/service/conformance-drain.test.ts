@@ -224,6 +224,40 @@ describe("ending", () => {
   });
 });
 
+describe("abort all, said again with its request id", () => {
+  const request = { reason: "maintenance", requestId: "night" };
+
+  it("ends a drain that was started since, and claims no other", async () => {
+    const clients = clientsOf(deployment.url);
+    const { runtimes } = clients;
+    const executor = await hosted(clients);
+    expect((await runtimes.abortAllDrains(request)).runtimeIds).toEqual([runtimeId]);
+    expect((await runtimes.abortAllDrains(request)).runtimeIds).toEqual([]);
+    await runtimes.updatePeerIngress({ runtimeId, keepAlive: true, endpoint });
+    const { drainSequence } = await untilPhase(clients, DrainPhase.RUNNING);
+    expect(drainSequence).toBe(2n);
+    expect((await runtimes.abortAllDrains(request)).runtimeIds).toEqual([runtimeId]);
+    expect((await ingressOf(clients)).phase).toBe(DrainPhase.STOPPED);
+    await expect
+      .poll(() => drainsTold(executor.controls))
+      .toEqual(["spawn 1", "abort 1", "spawn 2", "abort 2"]);
+    executor.disconnect();
+  });
+
+  it("reaches what the first call did not", async () => {
+    const clients = clientsOf(deployment.url);
+    const { runtimes } = clients;
+    for (const each of ["one", "two"]) {
+      await runtimes.ensureRuntime({ runtimeId: each, config: { pool: "nobody" } });
+      await runtimes.updatePeerIngress({ runtimeId: each, keepAlive: true, endpoint });
+    }
+    await runtimes.abortDrain({ runtimeId: "one" });
+    expect((await runtimes.abortAllDrains(request)).runtimeIds).toEqual(["two"]);
+    await runtimes.updatePeerIngress({ runtimeId: "one", keepAlive: true, endpoint });
+    expect((await runtimes.abortAllDrains(request)).runtimeIds).toEqual(["one"]);
+  });
+});
+
 describe("waiting", () => {
   it("answers at once where no drain is active", async () => {
     const clients = clientsOf(deployment.url);

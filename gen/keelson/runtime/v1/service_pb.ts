@@ -3489,7 +3489,8 @@ export type AbortAllDrainsRequest = Message<"keelson.runtime.v1.AbortAllDrainsRe
   reason: string;
 
   /**
-   * Idempotency id of the call, kept in the history of each runtime. Optional.
+   * Idempotency id of the call, kept in the history of each runtime for each drain that it ended.
+   * Repeated, the call ends what the first one did not reach, and what was started since. Optional.
    *
    * @generated from field: string request_id = 2;
    */
@@ -3510,7 +3511,8 @@ export const AbortAllDrainsRequestSchema: GenMessage<AbortAllDrainsRequest> = /*
  */
 export type AbortAllDrainsResponse = Message<"keelson.runtime.v1.AbortAllDrainsResponse"> & {
   /**
-   * Runtimes whose drain this call ended, by name.
+   * Runtimes whose drain this call ended, by name. A repetition names those that it ended itself:
+   * what the first call ended is not active any more.
    *
    * @generated from field: repeated string runtime_ids = 1;
    */
