@@ -17,7 +17,7 @@ import {
   type Revision,
   type StreamName,
 } from "../core/shared/ids.ts";
-import { type RefusalReason, RefusedError } from "../core/shared/refusal.ts";
+import { type Refusal, type RefusalReason, RefusedError } from "../core/shared/refusal.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineObserver } from "../engine/observer.ts";
 import type { Clock, Entropy, LeaseStore, StreamRow } from "../engine/ports.ts";
@@ -88,6 +88,8 @@ export interface ProcessLeases {
     stream: StreamName,
     proof: LeaseProof,
   ) => Promise<Pick<ClaimedProcess, "remainingMs" | "state" | "revision">>;
+  /** Adds to a refusal LEASE_HELD how long the hold lasts unless renewed; other errors stay. */
+  readonly withTimeLeft: (stream: StreamName, error: unknown) => Promise<unknown>;
   /** Tells a process that the register of its hold lapsed; `row` is where that was found. */
   readonly lapse: (holder: string, row: StreamRow) => Promise<void>;
   /** To be called for every commit folded here. */
@@ -125,6 +127,12 @@ function registerOf(stream: StreamName, leaseToken: LeaseToken): string {
 
 function isRefusedFor(error: unknown, reasons: readonly RefusalReason[]): boolean {
   return error instanceof RefusedError && reasons.includes(error.refusal.reason);
+}
+
+/** The refusal of what a live hold stands in the way of. */
+function heldFor({ metadata, ...refusal }: Refusal, remainingMs: number): RefusedError {
+  const told = { ...metadata, remainingMs: String(remainingMs) };
+  return new RefusedError({ ...refusal, metadata: told, retryAfterMs: remainingMs });
 }
 
 /** Makes the holds of a process. */
@@ -198,6 +206,13 @@ export function makeProcessLeases(options: ProcessLeasesOptions): ProcessLeases 
     return Math.max(0, row.ttlMs - (engine.time.nowMs() - row.renewedAt));
   }
 
+  async function withTimeLeft(stream: StreamName, error: unknown): Promise<unknown> {
+    if (!(error instanceof RefusedError) || error.refusal.reason !== "LEASE_HELD") return error;
+    const { lease } = (await streams.fresh(stream)).state;
+    const left = lease === null ? "over" : await obstacle(stream, lease);
+    return heldFor(error.refusal, left === "over" ? 0 : left);
+  }
+
   /** The hold that this owner has already, renewed; undefined when a claim must be committed. */
   async function presentHold(
     stream: StreamName,
@@ -216,11 +231,7 @@ export function makeProcessLeases(options: ProcessLeasesOptions): ProcessLeases 
       await submitLapse(stream, lease.leaseToken);
       return undefined;
     }
-    if (!isTheirs) {
-      const { metadata, ...refusal } = leaseHeld(state);
-      const told = { ...metadata, remainingMs: String(remainingMs) };
-      throw new RefusedError({ ...refusal, metadata: told, retryAfterMs: remainingMs });
-    }
+    if (!isTheirs) throw heldFor(leaseHeld(state), remainingMs);
     const openedMs = clock.monotonicMs();
     const register = registerOf(stream, lease.leaseToken);
     if (ttlMs !== lease.ttlMs || (await leases.open(register, ttlMs)) === "lapsed") {
@@ -247,10 +258,11 @@ export function makeProcessLeases(options: ProcessLeasesOptions): ProcessLeases 
     return { ...claimed, remainingMs: isOver ? 0 : leftOf(ttlMs, openedMs) };
   }
 
+  /** Answers nothing where a hold came between; the last try is refused instead. */
   async function claimOnce(
     stream: StreamName,
     terms: ClaimTerms,
-    looksFirst: boolean,
+    { looksFirst, isLast }: { readonly looksFirst: boolean; readonly isLast: boolean },
   ): Promise<ClaimedProcess | undefined> {
     const held = looksFirst ? await presentHold(stream, terms) : undefined;
     if (held !== undefined) return held;
@@ -264,18 +276,17 @@ export function makeProcessLeases(options: ProcessLeasesOptions): ProcessLeases 
     } catch (error) {
       // Of any other failure the outcome is unknown: the register lapses if it is nobody's.
       if (isRefusedFor(error, NOT_GRANTED)) discard(holder);
-      if (isRefusedFor(error, ["LEASE_HELD"])) return undefined;
-      throw error;
+      if (!isLast && isRefusedFor(error, ["LEASE_HELD"])) return undefined;
+      throw await withTimeLeft(stream, error);
     }
   }
 
   async function claim(stream: StreamName, terms: ClaimTerms): Promise<ClaimedProcess> {
     for (let tries = 1; ; tries += 1) {
-      const claimed = await claimOnce(stream, terms, tries > 1 || !terms.isRemembered);
+      const looksFirst = tries > 1 || !terms.isRemembered;
+      const isLast = tries === CLAIM_TRIES_MAX;
+      const claimed = await claimOnce(stream, terms, { looksFirst, isLast });
       if (claimed !== undefined) return claimed;
-      if (tries >= CLAIM_TRIES_MAX) {
-        throw new RefusedError(leaseHeld((await streams.fresh(stream)).state));
-      }
     }
   }
 
@@ -332,6 +343,7 @@ export function makeProcessLeases(options: ProcessLeasesOptions): ProcessLeases 
       }
       return { remainingMs: leftOf(lease.ttlMs, renewedMs), state, revision };
     },
+    withTimeLeft,
     lapse: async (holder, row) => {
       const { lease } = (await streams.fresh(row.stream)).state;
       if (lease === null || registerOf(row.stream, lease.leaseToken) !== holder) {

@@ -97,7 +97,7 @@ function appendFromProto(check: FieldCheck, request: AppendEventRequest) {
 
 /** Makes the part of the service that appends to histories. */
 export function makeProcessAppends(options: ProcessServiceOptions): AppendService {
-  const { streams, limits, schemas } = options;
+  const { streams, limits, schemas, leases } = options;
 
   async function shownEvent(
     stream: StreamName,
@@ -172,8 +172,10 @@ export function makeProcessAppends(options: ProcessServiceOptions): AppendServic
       assertPayloadBytes("output", payloadBytes, limits.inputPayloadBytesMax);
       const bodyHash = eventBodyHash(eventType, payload);
       const command = { type: "complete_process", processId, output, bodyHash, by } as const;
-      const appended = await append(caller, stream, command, { ...terms, payloadBytes });
-      const { event, replayed, state, revision } = appended;
+      const appending = append(caller, stream, command, { ...terms, payloadBytes });
+      const { event, replayed, state, revision } = await appending.catch(async (error: unknown) => {
+        throw await leases.withTimeLeft(stream, error);
+      });
       return create(CompleteProcessResponseSchema, {
         process: await readProcess(streams, stream, { state, revision }),
         event,

@@ -20,7 +20,7 @@ export interface ProcessServiceOptions extends GrantServiceOptions {
   >;
   readonly facts: Pick<StorageFacts, "durabilityTier">;
   readonly schemas: EventSchemas;
-  readonly leases: Pick<ProcessLeases, "claim" | "claimNext" | "renew">;
+  readonly leases: Pick<ProcessLeases, "claim" | "claimNext" | "renew" | "withTimeLeft">;
   readonly waits: ProcessWaits;
   /** Aborts when the server begins to go down: what waits is answered. */
   readonly drainSignal: AbortSignal;

@@ -15,7 +15,7 @@ import {
   success,
 } from "./support/processes.ts";
 import { openSharedDatabase } from "./support/shared-database.ts";
-import { wireErrorOf } from "./support/wire-error.ts";
+import { refusalFactsOf, wireErrorOf } from "./support/wire-error.ts";
 
 let deployment: Deployment;
 
@@ -105,6 +105,26 @@ describe("completion_authority_validated_against_disposition", () => {
     expect(event?.authority?.authority.case).toBe("reconciledAbandon");
   });
 
+  it("a plain event of a core type ends nothing, with or without a wish to abandon", async () => {
+    const clients = clientsOf(deployment.url);
+    const { processes } = clients;
+    await register(clients, external(processId));
+    await processes.requestAbandon({ processId, requestedBy: "operator" });
+    const outputs = [
+      ["process.abandoned", { type: "abandoned", writer: "reconciled_request" }],
+      ["process.completed", { type: "success", value: 1 }],
+      ["process.failed", { type: "failure", class: "internal", code: "x", message: "" }],
+      ["process.cancelled", { type: "cancelled", message: "" }],
+    ] as const;
+    for (const [eventType, output] of outputs) {
+      const payload = json({ await_output: output });
+      const append = processes.appendEvent({ processId, eventType, payload, replayKey: "end" });
+      expect(await wireErrorOf(append)).toMatchObject({ reason: "AUTHORITY_REFUSED" });
+    }
+    expect(await historyOf(clients, processId)).toEqual([]);
+    expect((await readProcess(clients, processId)).state).toBe(ProcessState.RUNNING);
+  });
+
   it("the live process is judged, not one that was read earlier", async () => {
     const clients = clientsOf(deployment.url);
     const { processes } = clients;
@@ -112,6 +132,21 @@ describe("completion_authority_validated_against_disposition", () => {
     await processes.completeProcess({ processId, output: failure("x"), proof: ownerWord() });
     const late = processes.completeProcess({ processId, output: abandoned(), proof: reconciled });
     expect(await wireErrorOf(late)).toMatchObject({ reason: "PROCESS_TERMINAL" });
+  });
+
+  it("a wish waits for the holder, and is told who that is and for how long", async () => {
+    const clients = clientsOf(deployment.url);
+    const { processes } = clients;
+    await register(clients, engine(processId));
+    const owner = { ownerId: "worker", incarnationId: "1" };
+    await processes.claimLease({ processId, owner });
+    await processes.requestAbandon({ processId, requestedBy: "operator" });
+    const end = { processId, output: abandoned(), proof: reconciled };
+    const { reason, metadata } = await refusalFactsOf(processes.completeProcess(end));
+    expect(reason).toBe("LEASE_HELD");
+    expect(metadata).toMatchObject({ ...owner, generation: "1" });
+    expect(Number(metadata["remainingMs"])).toBeGreaterThan(0);
+    expect(Number(metadata["remainingMs"])).toBeLessThanOrEqual(Number(metadata["ttlMs"]));
   });
 
   it("another owner's word for the same end is a conflict: it is kept with the event", async () => {

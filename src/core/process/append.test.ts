@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { runtimeIdOf } from "../shared/ids.ts";
+import { TERMINAL_EVENT_TYPES } from "./core-types.ts";
 import type { EventAppended } from "./events.ts";
 import { declared, PROCESS_ID, registeredStory, Story } from "./testing/story.ts";
 
@@ -27,6 +28,18 @@ function lastAppended(story: Story): EventAppended | undefined {
 }
 
 describe("an append", () => {
+  test("ends no process by a core type: the authority to do so is asked for elsewhere", () => {
+    const external = { type: "external", metadata: null } as const;
+    const story = registeredStory({ disposition: "externally_owned", input: external });
+    story.do({ type: "request_abandon", processId: PROCESS_ID, requestedBy: "operator" }, "done");
+    const output = { type: "abandoned", writer: "reconciled_request" };
+    for (const eventType of Object.values(TERMINAL_EVENT_TYPES)) {
+      const append = story.appendCommand(eventType, { await_output: output }, { replayKey: "end" });
+      expect(story.met(append)).toBe("AUTHORITY_REFUSED");
+    }
+    expect(story.state).toMatchObject({ end: null, lastSequence: 0 });
+  });
+
   test("of an unknown process is refused before everything else", () => {
     const story = new Story();
     expect(story.met(story.appendCommand("undeclared"))).toBe("PROCESS_NOT_FOUND");

@@ -8,10 +8,11 @@ import type { RuntimeId } from "../shared/ids.ts";
 import type { Refusal } from "../shared/refusal.ts";
 import { outputOf } from "./await-output.ts";
 import type { LeaseProof, ProcessCommand, ProcessReply } from "./commands.ts";
-import { CANCEL_REQUESTED } from "./core-types.ts";
+import { CANCEL_REQUESTED, TERMINAL_EVENT_TYPES } from "./core-types.ts";
 import type { EventAppended, ProcessStreamEvent, WakeMaterial } from "./events.ts";
 import { eventHeaderFromRecord, PROCESS_EVENTS_CLASS, replayLookup } from "./record-codec.ts";
 import {
+  authorityRefused,
   leaseLost,
   leaseRequired,
   limitExceeded,
@@ -40,6 +41,9 @@ type CommandOf<Type extends ProcessCommand["type"]> = Extract<
 
 /** Most wakes that may wait for their delivery. */
 const OUTBOX_MAX = 1_000;
+
+/** Types that CompleteProcess alone appends, because it asks by what the process may be ended. */
+const COMPLETION_TYPES: ReadonlySet<string> = new Set(Object.values(TERMINAL_EVENT_TYPES));
 
 /** Whether a proof is of the hold on the process as it is. */
 export function holdsLease(state: ProcessState, proof: LeaseProof): boolean {
@@ -184,6 +188,9 @@ function checkedType(
   if (declared === undefined) return typeUndeclared(state, eventType);
   const needsKey = declared.semantics.terminal !== undefined || eventType === CANCEL_REQUESTED;
   if (needsKey && replayKey === undefined) return replayKeyRequired(state, eventType);
+  if (COMPLETION_TYPES.has(eventType)) {
+    return authorityRefused(state, `${eventType} is no plain event; call CompleteProcess`);
+  }
   switch (schemaVerdict.type) {
     case "undeclared":
       return staleVerdict(state);

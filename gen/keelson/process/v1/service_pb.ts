@@ -775,7 +775,7 @@ export type AppendEventRequest = Message<"keelson.process.v1.AppendEventRequest"
   processId: string;
 
   /**
-   * Type of the event, a declared or a core one. Required.
+   * Type of the event: a declared one, or `process.cancel_requested`. Required.
    *
    * @generated from field: string event_type = 2;
    */
@@ -2705,7 +2705,8 @@ export const ProcessRegistryService: GenService<{
    * repetition with the same replay key is answered with the first event, also on an ended process.
    * Errors: REPLAY_KEY_CONFLICT, EVENT_TYPE_UNDECLARED, REPLAY_KEY_REQUIRED,
    * PAYLOAD_SCHEMA_MISMATCH, SELECTOR_UNRESOLVED, PROCESS_TERMINAL, LEASE_REQUIRED, LEASE_LOST,
-   * PAYLOAD_TOO_LARGE.
+   * PAYLOAD_TOO_LARGE, AUTHORITY_REFUSED (a core type that ends the process: CompleteProcess
+   * appends it).
    *
    * @generated from rpc keelson.process.v1.ProcessRegistryService.AppendEvent
    */
@@ -2773,8 +2774,9 @@ export const ProcessRegistryService: GenService<{
   },
   /**
    * Ends a process. The same output again is answered with the process as it is. Errors:
-   * LEASE_REQUIRED, LEASE_LOST, AUTHORITY_REFUSED, REPLAY_KEY_CONFLICT (same state, other output or
-   * authority), PROCESS_TERMINAL (another state), PAYLOAD_TOO_LARGE.
+   * LEASE_REQUIRED, LEASE_LOST, LEASE_HELD (by a wish to abandon what is held; with `remainingMs`
+   * and RetryInfo), AUTHORITY_REFUSED, REPLAY_KEY_CONFLICT (same state, other output or authority),
+   * PROCESS_TERMINAL (another state), PAYLOAD_TOO_LARGE.
    *
    * @generated from rpc keelson.process.v1.ProcessRegistryService.CompleteProcess
    */
