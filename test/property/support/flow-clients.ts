@@ -2,7 +2,7 @@
 // replica dies never hears what became of its call and goes on at another one.
 import type { DescribedProcess } from "../../../src/core/process/core-types.ts";
 import { completeRegistration } from "../../../src/core/process/core-types.ts";
-import type { ProcessCommand } from "../../../src/core/process/commands.ts";
+import type { LeaseProof, ProcessCommand } from "../../../src/core/process/commands.ts";
 import { runtimeAggregate } from "../../../src/core/runtime/aggregate.ts";
 import type { RuntimeCommand } from "../../../src/core/runtime/commands.ts";
 import {
@@ -14,6 +14,7 @@ import {
 import { RefusedError } from "../../../src/core/shared/refusal.ts";
 import type { CommandEnvelope } from "../../../src/engine/stream-entry.ts";
 import { nameOf } from "./flow-codec.ts";
+import { registerJob, workOnce } from "./flow-workers.ts";
 import { type FlowReplica, type FlowWorld } from "./flow-world.ts";
 import type { Tape } from "./tape.ts";
 
@@ -28,6 +29,8 @@ const NAMESPACE = namespaceOf("default");
 export interface ClientLog {
   readonly surprises: string[];
   answered: number;
+  /** Every hold that a worker was granted, also those that are over. */
+  readonly holds: LeaseProof[];
 }
 
 function clientEnvelope<Command extends { readonly type: string }>(
@@ -75,6 +78,7 @@ export function settleWorld(world: FlowWorld): void {
       registrationHash: name,
     });
   }
+  registerJob(world);
   for (const name of SESSIONS.slice(0, 2)) ensureRuntime(world, name);
 }
 
@@ -180,12 +184,13 @@ async function destroyOnce(replica: FlowReplica, tape: Tape): Promise<void> {
   await replica.streams.runtimes.submit(stream, clientEnvelope({ type: "destroy" }));
 }
 
-function wish(replica: FlowReplica, tape: Tape, serial: number): Promise<void> {
+function wish(replica: FlowReplica, tape: Tape, log: ClientLog, serial: number): Promise<void> {
   const choice = tape.pick(100);
   if (choice < 38) return grantOnce(replica, tape);
   if (choice < 46) return revokeOnce(replica, tape);
   if (choice < 78) return transferOnce(replica, tape);
   if (choice < 81) return deleteOnce(replica, tape);
+  if (choice < 89) return workOnce(replica, tape, log.holds, serial);
   if (choice < 97) return newsOnce(replica, tape, serial);
   if (choice < 99) return endOnce(replica, tape);
   return destroyOnce(replica, tape);
@@ -201,7 +206,7 @@ export async function liveAsFlowClient(
 ): Promise<void> {
   for (let serial = first; serial < first + wishes; serial += 1) {
     const replica = pickOf(tape, world.replicas());
-    const end = wish(replica, tape, serial).then(
+    const end = wish(replica, tape, log, serial).then(
       () => {
         log.answered += 1;
       },

@@ -9,6 +9,7 @@ import type { RuntimeEvent } from "../../../src/core/runtime/events.ts";
 import type { JournalEntry } from "./flow-database.ts";
 import { PROCESSES, SESSIONS } from "./flow-clients.ts";
 import { eventsAs, nameOf } from "./flow-codec.ts";
+import { makeFenceWatch } from "./flow-workers.ts";
 import { type FlowWorld } from "./flow-world.ts";
 
 /** The processes that the scopes of a session are shown. */
@@ -35,7 +36,11 @@ export function watchFlowWorld(world: FlowWorld, found: string[]): void {
     return SESSIONS.filter((session) => shownIn(sessionState(world, session)).has(name));
   }
 
-  world.database.onCommit = ({ stream, revision, events }: JournalEntry) => {
+  const watchFences = makeFenceWatch(found);
+
+  world.database.onCommit = (entry: JournalEntry) => {
+    const { stream, revision, events } = entry;
+    watchFences(entry);
     for (const name of PROCESSES) {
       const { holderCount, prunedAt } = processState(world, name);
       const shown = shownTo(name);

@@ -2,7 +2,10 @@
 import { grantsAggregate } from "../../../src/core/grants/aggregate.ts";
 import { grantKeyOf } from "../../../src/core/grants/grant-keys.ts";
 import { processAggregate } from "../../../src/core/process/aggregate.ts";
+import type { LeaseProof } from "../../../src/core/process/commands.ts";
 import { standingOf } from "../../../src/core/process/holders.ts";
+import type { ProcessState } from "../../../src/core/process/state.ts";
+import { incarnationIdOf, ownerIdOf } from "../../../src/core/shared/ids.ts";
 import { emptyOrderedMap } from "../../../src/core/shared/ordered-map.ts";
 import { flowEnvelope } from "../../../src/flows/flow-streams.ts";
 import type { FlowBug } from "./flow-story.ts";
@@ -116,6 +119,58 @@ const holdWithoutMark: FlowBug = {
   },
 };
 
+/** A state in which the hold of a proof is the present one. */
+function heldBy(state: ProcessState, { leaseToken, generation }: LeaseProof): ProcessState {
+  const owner = { ownerId: ownerIdOf("anybody"), incarnationId: incarnationIdOf("any life") };
+  const lease = state.lease ?? { owner, ttlMs: 1000, claimedAt: 0 };
+  return { ...state, lease: { ...lease, leaseToken, generation } };
+}
+
+/** Whoever ever held the process may end it. */
+const unfencedCompletion: FlowBug = {
+  aggregates: {
+    ...SOUND_AGGREGATES,
+    processes: {
+      ...processAggregate,
+      decide: (state, command, context) => {
+        const isFenced = command.type === "complete_process" && command.by.type === "lease";
+        const seen = isFenced && state.end === null ? heldBy(state, command.by) : state;
+        return processAggregate.decide(seen, command, context);
+      },
+    },
+  },
+};
+
+/** Whoever ever held the process may append. */
+const unfencedAppend: FlowBug = {
+  aggregates: {
+    ...SOUND_AGGREGATES,
+    processes: {
+      ...processAggregate,
+      decide: (state, command, context) => {
+        const lease = command.type === "append_event" ? command.lease : undefined;
+        const seen = lease !== undefined && state.end === null ? heldBy(state, lease) : state;
+        return processAggregate.decide(seen, command, context);
+      },
+    },
+  },
+};
+
+/** A hold that lapsed gives its generation to the next one. */
+const generationUsedAgain: FlowBug = {
+  aggregates: {
+    ...SOUND_AGGREGATES,
+    processes: {
+      ...processAggregate,
+      decide: (state, command, context) => {
+        if (command.type !== "claim_lease") return processAggregate.decide(state, command, context);
+        const generation = Math.max(0, state.generation - 1);
+        return processAggregate.decide({ ...state, generation }, command, context);
+      },
+    },
+  },
+};
+
 /** The bugs by name. */
 export const FLOW_BUGS: readonly (readonly [name: string, bug: FlowBug])[] = [
   ["a transfer that is not atomic", nonAtomicTransfer],
@@ -124,4 +179,7 @@ export const FLOW_BUGS: readonly (readonly [name: string, bug: FlowBug])[] = [
   ["an orphan decided by a view", orphanDecidedByView],
   ["a grant before its holder", grantBeforeHolder],
   ["a hold without its mark", holdWithoutMark],
+  ["a completion that is not fenced", unfencedCompletion],
+  ["an append that is not fenced", unfencedAppend],
+  ["a generation that is used again", generationUsedAgain],
 ];

@@ -64,7 +64,7 @@ export async function tellFlowStory(
 ): Promise<FlowStoryEnd> {
   const tape = makeTape(choices);
   const world = makeFlowWorld({ tape, replicas: 2, ...bug });
-  const log: ClientLog = { surprises: [], answered: 0 };
+  const log: ClientLog = { surprises: [], answered: 0, holds: [] };
   settleWorld(world);
   watchFlowWorld(world, log.surprises);
   let living = CLIENTS;
