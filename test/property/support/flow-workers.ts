@@ -68,7 +68,8 @@ export async function workOnce(
     return (await replica.streams.processes.submit(JOB, envelope)).reply;
   };
   const hold = holds[tape.pick(Math.max(1, holds.length))];
-  if (hold === undefined || tape.chance(400)) {
+  const lot = tape.pick(10);
+  if (hold === undefined || lot < 4) {
     const reply = await submit({
       type: "claim_lease",
       processId: PROCESS_ID,
@@ -78,11 +79,10 @@ export async function workOnce(
       isForAnyWork: true,
     });
     if (reply.type === "leased") holds.push(reply.lease);
-  } else if (tape.chance(400)) {
-    await submit({ type: "lapse_lease", leaseToken: hold.leaseToken });
-  } else {
-    await submit(writeCommand(tape, serial, hold));
+    return;
   }
+  const lapse = { type: "lapse_lease" as const, leaseToken: hold.leaseToken };
+  await submit(lot < 6 ? lapse : writeCommand(tape, serial, hold));
 }
 
 /** Looks at what workers do, commit by commit; `found` takes what must not be. */
