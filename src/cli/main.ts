@@ -10,6 +10,7 @@ import { makeOperationCommand } from "./operation/operation.ts";
 import { makeProcessCommand } from "./process/process.ts";
 import { makeRuntimeCommand } from "./runtime/runtime.ts";
 import { makeServeCommand } from "./serve.ts";
+import { makeTaskCommand } from "./task/task.ts";
 import { makeWorkerCommand } from "./worker/worker.ts";
 
 const program = new Command("keelson")
@@ -31,6 +32,7 @@ for (const command of [
   makeRuntimeCommand(),
   makeOperationCommand(),
   makeProcessCommand(),
+  makeTaskCommand(),
   makeWorkerCommand(),
   makeBlobCommand(),
   makeAdminCommand(),

@@ -8,6 +8,7 @@ import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts"
 import { OperationService } from "../../../gen/keelson/operation/v1/service_pb.ts";
 import { ProcessRegistryService } from "../../../gen/keelson/process/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../../gen/keelson/runtime/v1/service_pb.ts";
+import { BackgroundTaskService } from "../../../gen/keelson/task/v1/service_pb.ts";
 import { ACTOR_HEADER, NAMESPACE_HEADER } from "../../rpc/caller.ts";
 import { makeKeptConnection } from "./kept-connection.ts";
 
@@ -36,6 +37,7 @@ export interface Connection {
   readonly operations: Client<typeof OperationService>;
   readonly blobs: Client<typeof BlobService>;
   readonly processes: Client<typeof ProcessRegistryService>;
+  readonly tasks: Client<typeof BackgroundTaskService>;
   readonly admin: Client<typeof AdminService>;
   /** Ends it, with every call in flight. */
   readonly close: () => void;
@@ -86,6 +88,7 @@ export function openConnection(options: ConnectionOptions): Connection {
     operations: createClient(OperationService, transport),
     blobs: createClient(BlobService, transport),
     processes: createClient(ProcessRegistryService, transport),
+    tasks: createClient(BackgroundTaskService, transport),
     admin: createClient(AdminService, transport),
     close: kept.abort,
   };

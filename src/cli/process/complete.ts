@@ -31,7 +31,10 @@ interface CompleteFlags extends ClientFlags {
 
 type Proof = NonNullable<MessageInitShape<typeof CompleteProcessRequestSchema>["proof"]>;
 
-function outputOf(flags: CompleteFlags): MessageInitShape<typeof ProcessOutputSchema> {
+/** How a process is to end, by the options that say so. */
+export function outputOf(
+  flags: Pick<CompleteFlags, "value" | "failed" | "cancelled" | "message">,
+): MessageInitShape<typeof ProcessOutputSchema> {
   const { value, failed, cancelled, message = "" } = flags;
   if (failed !== undefined) {
     const failure = { failureClass: "operator", code: failed, message };

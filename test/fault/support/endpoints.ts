@@ -3,11 +3,13 @@
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import { AdminService } from "../../../gen/keelson/admin/v1/service_pb.ts";
 import { BlobService } from "../../../gen/keelson/blob/v1/service_pb.ts";
 import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts";
 import { ProcessRegistryService } from "../../../gen/keelson/process/v1/service_pb.ts";
 import { OperationService } from "../../../gen/keelson/operation/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../../gen/keelson/runtime/v1/service_pb.ts";
+import { BackgroundTaskService } from "../../../gen/keelson/task/v1/service_pb.ts";
 import { makeKeptConnection } from "../../../src/cli/client/kept-connection.ts";
 import { pauseFor } from "./waiting.ts";
 
@@ -17,7 +19,9 @@ export interface Endpoint {
   readonly executors: Client<typeof ExecutorService>;
   readonly processes: Client<typeof ProcessRegistryService>;
   readonly operations: Client<typeof OperationService>;
+  readonly tasks: Client<typeof BackgroundTaskService>;
   readonly blobs: Client<typeof BlobService>;
+  readonly admin: Client<typeof AdminService>;
 }
 
 /** How calls travel: gRPC over HTTP/2, or JSON over HTTP/1.1. */
@@ -80,7 +84,9 @@ function endpointAt(url: string, protocol: Protocol): Endpoint {
     executors: createClient(ExecutorService, transport),
     processes: createClient(ProcessRegistryService, transport),
     operations: createClient(OperationService, transport),
+    tasks: createClient(BackgroundTaskService, transport),
     blobs: createClient(BlobService, transport),
+    admin: createClient(AdminService, transport),
   };
 }
 
