@@ -5437,7 +5437,8 @@ export const RuntimeEventCategory = {
   EXECUTOR: 5,
 
   /**
-   * PublishedEvent; codes of the clients.
+   * PublishedEvent; codes of the clients, and `task.*`: what the executor that holds the runtime is
+   * told of the background tasks of its session.
    *
    * @generated from enum value: RUNTIME_EVENT_CATEGORY_PUBLISHED = 6;
    */

@@ -2073,7 +2073,8 @@ export type PublishEventRequest = Message<"keelson.runtime.v1.PublishEventReques
 
   /**
    * Code of the event, such as `billing.invoice_sent`. Required, at most 256 bytes; the families
-   * `input.`, `run.`, `runtime.`, `topology.` and `executor.` are the server's.
+   * `input.`, `run.`, `runtime.`, `topology.`, `executor.`, `operation.`, `drain.` and `task.` are
+   * the server's.
    *
    * @generated from field: string event_code = 2;
    */
