@@ -1774,7 +1774,8 @@ export const InputTargetSchema: GenMessage<InputTarget> = /*@__PURE__*/
 export type CancelInputsResponse = Message<"keelson.runtime.v1.CancelInputsResponse"> & {
   /**
    * Of named inputs one result each, in the order of the request. Of a suffix one per input, in
-   * admission order from the anchor on, at most 10,000; the counts below are of all of them.
+   * admission order from the anchor on, at most 10,000; the counts below are of all of them, and
+   * ListInputs shows what became of the others.
    *
    * @generated from field: repeated keelson.runtime.v1.CancelInputResult results = 1;
    */
