@@ -232,13 +232,13 @@ describe("a drain", () => {
     const outcomes = await Promise.all(
       [input, again].map((each) => clients.runtimes.ingest({ runtimeId, input: each })),
     );
-    const cases = outcomes.map(({ outcome }) => outcome.case).toSorted();
-    expect(cases).toEqual(["accepted", "deduplicated"]);
+    const cases = new Set(outcomes.map(({ outcome }) => outcome.case));
+    expect(cases).toEqual(new Set(["accepted", "deduplicated"]));
     expect(await inputsOf(clients)).toHaveLength(1);
     executor.disconnect();
   });
 
-  it("an input that is not taken in is an outcome that the drain can answer its peer with", async () => {
+  it("what is not taken in is an outcome that the drain can answer its peer with", async () => {
     const clients = clientsOf(deployment.url);
     const executor = await draining(clients);
     await clients.runtimes.retire({ runtimeId });
