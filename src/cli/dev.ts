@@ -35,14 +35,14 @@ function firstScreen(config: ServerConfig, server: RunningServer): string {
   Keelson ${SERVER_VERSION} serves at ${url}
   Data: ${placeOf(config)}
 
-  Try it:
+  Try it, in another terminal:
     curl -s ${url}/keelson.runtime.v1.RuntimeControlPlaneService/Ingest \\
       -H 'content-type: application/json' \\
       -d '{"runtimeId":"agent-1","ensure":true,"input":{"prompt":{"text":"hello"}}}'
     npx keelson runtime get agent-1${address}
-    npx keelson worker exec${address} --runtime agent-1 -- ./my-agent
+    npx keelson worker exec${address} --runtime agent-1 -- cat
 
-  Ctrl-C ends it.
+  The worker answers with what it is given. Ctrl-C ends it, and this server.
 
 `;
 }

@@ -19,6 +19,7 @@ import {
 } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { clientsOf, type Deployment, openDeployment } from "./support/deployment.ts";
 import { prompt } from "./support/inputs.ts";
+import { external } from "./support/processes.ts";
 import { wireErrorOf } from "./support/wire-error.ts";
 
 let deployment: Deployment;
@@ -96,6 +97,25 @@ describe("a stream", () => {
     expect(revision).toBe(3n);
     const verified = await runtimes.verifyRuntime({ runtimeId: "r" });
     expect(verified.headHash).toBe(hash);
+  });
+
+  it("of a process or of the grants of a session is read in the same way", async () => {
+    const { admin, processes, namespace } = clientsOf(deployment.url);
+    const processId = "p:1";
+    await processes.registerProcess({ registration: external(processId) });
+    await processes.grantHandle({ scope: { sessionId: "chat" }, processId });
+    const streams = [
+      { kind: "process", id: processId, streamName: `process/${namespace}/p%3A1` },
+      { kind: "grants", id: "chat", streamName: `grants/${namespace}/chat` },
+    ];
+    for (const { kind, id, streamName } of streams) {
+      const stream = { kind, id };
+      const { description } = await admin.getStream({ stream });
+      expect(description).toMatchObject({ stream: { kind, namespace, id }, streamName });
+      const { commits } = await admin.listCommits({ stream });
+      expect(commits.length).toBeGreaterThan(0);
+      expect(commits[0]).toMatchObject({ revision: 1n, previousHash: "0".repeat(64) });
+    }
   });
 
   it("records who asked", async () => {

@@ -44,6 +44,7 @@ const REASONS = {
   L: "LEASE_LOST",
   N: "STREAM_NOT_FOUND",
   O: "OPERATION_NOT_FOUND",
+  Q: "EXECUTOR_NOT_FOUND",
   R: "INPUT_REJECTED",
   S: "INVALID_STATE",
   U: "RUNTIME_NOT_REGISTERED",
@@ -76,6 +77,10 @@ const CHANGES = readTable(
   unregisterRuntime,fence  U      U      unreg  unreg  unreg  unreg  unreg  unreg  =
   cancelInputs             U      U      =      =      =      =      =      =      =
   setSilentIntents         U      U      idle   att    run    ret    drain  stop   D
+  updatePeerIngress        U      U      idle   att    run    ret    drain  stop   D
+  updatePeerIngress,same   U      U      =      =      =      =      =      =      D
+  notifyDrainExited        U      U      =      =      =      =      =      =      =
+  abortDrain               U      U      =      =      =      =      =      =      =
   interruptRun             U      U      C      C      run    C      drain  C      D
   registerOperation        U      U      idle   att    run    ret    drain  S      D
   completeOperation        U      U      O      O      O      O      O      O      O
@@ -99,6 +104,9 @@ const READS = readTable(
   watchRuntime,after       U      =      =      =      =      =      =      =      =
   loadBoundaryReceipt      =      =      =      =      =      =      =      =      =
   listBoundaryReceipts     U      =      =      =      =      =      =      =      =
+  waitDrain                U      U      =      =      =      =      =      =      =
+  getStream                N      =      =      =      =      =      =      =      =
+  listCommits              N      =      =      =      =      =      =      =      =
   verifyRuntime            N      =      =      =      =      =      =      =      =
   getOperation             U      O      O      O      O      O      O      O      O
   listOperations           U      =      =      =      =      =      =      =      =
@@ -140,6 +148,8 @@ const REPORTS = readTable(
   releaseRun,fenced        -      -      -      -      -      -      -      =      =
   attach                   =      =      -      =      =      -      =      =      =
   pollRun                  =      =      -      =      =      -      =      =      =
+  renewLeases,stranger     Q      Q      Q      Q      Q      Q      Q      Q      Q
+  renewLeases              -      -      -      =      =      -      =      -      -
   detach                   =      =      =      =      =      =      =      =      =
   `,
   REASONS,

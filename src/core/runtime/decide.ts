@@ -34,7 +34,7 @@ import { verdictOf } from "./table.ts";
 import { decideAnnounceTask, TASK_FAMILY } from "./task-announcement.ts";
 
 /** First parts of the codes that only the server itself uses. */
-const RESERVED_FAMILIES: ReadonlySet<string | undefined> = new Set([
+export const RESERVED_FAMILIES: ReadonlySet<string | undefined> = new Set([
   "input",
   "run",
   "runtime",

@@ -19,6 +19,7 @@ const CAPABILITIES = [
   "admin.rebuild_views",
   "blob.put_blob",
   "executor.attach",
+  "executor.peer_drain",
   "executor.poll_run",
   "operation.register_operation",
   "operation.wait_completions",
@@ -28,12 +29,17 @@ const CAPABILITIES = [
   "process.watch_processes",
   "runtime.at_revision",
   "runtime.await_input",
+  "runtime.cancel_inputs",
+  "runtime.explain",
+  "runtime.ingest_and_run",
   "runtime.ingest_batch",
   "runtime.ingest_stream",
   "runtime.publish_event",
+  "runtime.silent_intents",
   "runtime.validate_only",
   "runtime.verify",
   "runtime.watch",
+  "task.spawn_task",
 ];
 
 const topologies = makeEnumCodec<StorageFacts["topology"], DatabaseTopology>({

@@ -1,6 +1,6 @@
 /** The calls of the tables that change or read a runtime, by the names of their rows. */
 import { OperationKind } from "../../../gen/keelson/operation/v1/messages_pb.ts";
-import type { IngestError } from "../../../gen/keelson/runtime/v1/messages_pb.ts";
+import { DrainExitReason, type IngestError } from "../../../gen/keelson/runtime/v1/messages_pb.ts";
 import type { CaseClients } from "./deployment.ts";
 import { prompt } from "./inputs.ts";
 import { identityOf } from "./runs.ts";
@@ -103,6 +103,13 @@ export const CHANGE_CALLS: Calls = {
     runtimes.publishEvent({ runtimeId, eventCode: "case.event" }),
   setSilentIntents: ({ runtimes }, { runtimeId }) =>
     runtimes.setSilentIntents({ runtimeId, intents: ["status"] }),
+  updatePeerIngress: ({ runtimes }, { runtimeId }) =>
+    runtimes.updatePeerIngress({ runtimeId, endpoint: { address: "inbox://table" } }),
+  "updatePeerIngress,same": ({ runtimes }, { runtimeId }) =>
+    runtimes.updatePeerIngress({ runtimeId }),
+  notifyDrainExited: ({ runtimes }, { runtimeId }) =>
+    runtimes.notifyDrainExited({ runtimeId, reason: DrainExitReason.FAILED }),
+  abortDrain: ({ runtimes }, { runtimeId }) => runtimes.abortDrain({ runtimeId }),
   interruptRun: ({ runtimes }, { runtimeId }) => runtimes.interruptRun({ runtimeId }),
   registerOperation: ({ operations }, { runtimeId }) => {
     const spec = { kind: OperationKind.BACKGROUND_TOOL_OP, displayName: "table" };
@@ -162,6 +169,18 @@ export const READ_CALLS: Calls = {
   waitAll: ({ operations }, { runtimeId }) => operations.waitAll({ runtimeId }),
   waitCompletions: ({ operations }, { runtimeId }) =>
     operations.waitCompletions({ runtimeId, timeout: {} }),
+  waitDrain: async ({ runtimes }, { runtimeId }) => {
+    const { ended } = await runtimes.waitDrain({ runtimeId, timeout: {} });
+    return ended ? NOTHING : { reason: "a drain" };
+  },
+  getStream: async ({ admin }, { runtimeId }) => {
+    const { description } = await admin.getStream({ stream: { kind: "runtime", id: runtimeId } });
+    return description === undefined ? { reason: "no description" } : NOTHING;
+  },
+  listCommits: async ({ admin }, { runtimeId }) => {
+    const { commits } = await admin.listCommits({ stream: { kind: "runtime", id: runtimeId } });
+    return commits.length > 0 ? NOTHING : { reason: "no commit" };
+  },
   verifyRuntime: async ({ runtimes }, { runtimeId }) => {
     const { valid } = await runtimes.verifyRuntime({ runtimeId });
     return valid ? NOTHING : { reason: "not valid" };

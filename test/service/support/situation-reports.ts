@@ -88,6 +88,15 @@ export const REPORT_CALLS: Calls = {
     await executors.completeRun(completion);
     return NOTHING;
   },
+  "renewLeases,stranger": async ({ executors }) => {
+    await executors.renewLeases(identityOf("nobody"));
+    return NOTHING;
+  },
+  renewLeases: async ({ executors }, { holder, current }) => {
+    const heldRunIds = current === undefined ? [] : [current.runId];
+    const { unknownRunIds } = await executors.renewLeases({ ...holder, heldRunIds });
+    return unknownRunIds.length === 0 ? NOTHING : { reason: "unknown" };
+  },
   attach: (clients, { runtimeId }) => attachOnce(clients, runtimeId),
   pollRun: (clients, { runtimeId }) => pollOnce(clients, runtimeId),
   detach: async ({ executors }, { runtimeId }) => {

@@ -48,11 +48,13 @@ export interface SituatedRuntime {
   readonly fenced: RunClaim | undefined;
   /** The generation of the lease that is held now. */
   readonly generation: bigint | undefined;
+  /** The executor that holds it, if any does. */
+  readonly holder: Identity;
   /** Lets go of what its executor holds. */
   readonly leave: () => Promise<void>;
 }
 
-type Ended = Omit<SituatedRuntime, "runtimeId" | "situation" | "leave">;
+type Ended = Omit<SituatedRuntime, "runtimeId" | "situation" | "holder" | "leave">;
 
 const NOTHING: Ended = {
   completion: undefined,
@@ -126,14 +128,15 @@ export async function runtimeIn(
   situation: Situation,
   runtimeId: string,
 ): Promise<SituatedRuntime> {
-  const identity = identityOf("second");
+  const holder = identityOf("second");
   const leave = async (): Promise<void> => {
-    await clients.executors.detach(identity);
+    await clients.executors.detach(holder);
   };
-  if (situation === "never registered") return { ...NOTHING, runtimeId, situation, leave };
+  const common = { runtimeId, situation, holder, leave };
+  if (situation === "never registered") return { ...NOTHING, ...common };
   const completion = await runOnce(clients, runtimeId);
-  const ended = await lead(clients, runtimeId, identity, situation);
-  return { ...NOTHING, completion, ...ended, runtimeId, situation, leave };
+  const ended = await lead(clients, runtimeId, holder, situation);
+  return { ...NOTHING, completion, ...ended, ...common };
 }
 
 /** The last revision of a runtime's history; 0 without one. */

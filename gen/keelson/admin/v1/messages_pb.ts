@@ -285,7 +285,7 @@ export const ReplicaSchema: GenMessage<Replica> = /*@__PURE__*/
  */
 export type StreamReference = Message<"keelson.admin.v1.StreamReference"> & {
   /**
-   * Kind of the thing; `runtime`. Required.
+   * Kind of the thing: `runtime`, `process`, or `grants` (of a session). Required.
    *
    * @generated from field: string kind = 1;
    */
@@ -299,7 +299,7 @@ export type StreamReference = Message<"keelson.admin.v1.StreamReference"> & {
   namespace: string;
 
   /**
-   * Its name, such as a runtime id. Required.
+   * Its name: the runtime id, the process id, or the session id. Required.
    *
    * @generated from field: string id = 3;
    */
