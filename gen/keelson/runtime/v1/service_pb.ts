@@ -2301,7 +2301,9 @@ export const WatchBookmarkSchema: GenMessage<WatchBookmark> = /*@__PURE__*/
   messageDesc(file_keelson_runtime_v1_service, 51);
 
 /**
- * Events that a watch cannot send. The stream goes on behind them.
+ * Events that a watch cannot send, because their part of the history is kept no longer. The stream
+ * goes on behind them. This version keeps every history whole and never sends it; clients that take
+ * it into account go on working with a version that trims histories.
  *
  * @generated from message keelson.runtime.v1.WatchGap
  */
