@@ -4,6 +4,7 @@
  * another session.
  */
 import type { GrantsCommand } from "../core/grants/commands.ts";
+import { sessionDeleted } from "../core/grants/refusals.ts";
 import type { ProcessCommand } from "../core/process/commands.ts";
 import type { ProcessState } from "../core/process/state.ts";
 import { notRegistered, refusedByTable } from "../core/runtime/refusals.ts";
@@ -42,6 +43,19 @@ type RegisterCommand = Extract<ProcessCommand, { readonly type: "register_proces
 
 type BeginCommand = Extract<GrantsCommand, { readonly type: "begin_transfer" }>;
 
+type RevokeCommand = Extract<GrantsCommand, { readonly type: "revoke_handle" }>;
+
+/** Puts the command to the grants of a session into its envelope. */
+export type WrapRevoke = (command: RevokeCommand) => CommandEnvelope<RevokeCommand>;
+
+/** A task that its session was to forget. */
+export interface Forgotten {
+  /** Whether there was one. */
+  readonly revoked: boolean;
+  /** Of the grants of the session. */
+  readonly revision: Revision;
+}
+
 /** A task to begin. */
 export interface TaskStart {
   readonly scope: TaskScope;
@@ -75,7 +89,9 @@ export interface TaskCalls {
   /** Answered once the session has the grant. Refuses TASK_ALREADY_EXISTS. */
   readonly start: (start: TaskStart) => Promise<FoundTask>;
   /** Has the session know the task no longer. */
-  readonly forget: (scope: TaskScope, processId: ProcessId) => Promise<Revision>;
+  readonly forget: (scope: TaskScope, processId: ProcessId, wrap: WrapRevoke) => Promise<Forgotten>;
+  /** Whether this very call, by its request id, had a task of this name forgotten before. */
+  readonly wasForgotten: (scope: TaskScope, taskId: string, wrap: WrapRevoke) => Promise<Forgotten>;
   /** All that are there, or none. Refuses TASK_ALREADY_EXISTS, HANDLE_IN_TRANSFER. */
   readonly transfer: (transfer: TaskTransfer) => Promise<TransferredTasks>;
 }
@@ -125,6 +141,11 @@ export function makeTaskCalls(options: TaskCallsOptions): TaskCalls {
     }
     if (state.phase !== "destroyed") return;
     throw new RefusedError(refusedByTable(state, "RUNTIME_DESTROYED"));
+  }
+
+  async function assertNotDeleted({ namespace, sessionId }: TaskScope): Promise<void> {
+    const { state } = await grants.fresh(grantsStreamOf(namespace, sessionId));
+    if (state.phase === "deleted") throw new RefusedError(sessionDeleted());
   }
 
   async function read(
@@ -215,9 +236,10 @@ export function makeTaskCalls(options: TaskCallsOptions): TaskCalls {
   async function forget(
     { namespace, sessionId }: TaskScope,
     processId: ProcessId,
-  ): Promise<Revision> {
-    const envelope = flowEnvelope({ type: "revoke_handle" as const, frameId: "", processId });
-    return (await handles.revoke({ namespace, sessionId, envelope })).revision;
+    wrap: WrapRevoke = flowEnvelope,
+  ): Promise<Forgotten> {
+    const envelope = wrap({ type: "revoke_handle", frameId: "", processId });
+    return await handles.revoke({ namespace, sessionId, envelope });
   }
 
   /** What moves and what it takes the place of; refuses where a name is taken in the target. */
@@ -241,6 +263,10 @@ export function makeTaskCalls(options: TaskCallsOptions): TaskCalls {
   return {
     find,
     forget,
+    // The name of no process: only an answer that is remembered says that there was a grant.
+    wasForgotten: (scope, taskId, wrap) => {
+      return forget(scope, taskProcessId(taskId, scope.sessionId, 0), wrap);
+    },
     all: async (scope) => {
       const { state } = await grants.fresh(grantsStreamOf(scope.namespace, scope.sessionId));
       return await read(scope, taskHandlesOf(state));
@@ -251,6 +277,7 @@ export function makeTaskCalls(options: TaskCallsOptions): TaskCalls {
       const count = await startedCount(scope, taskId);
       const before = await startedBefore(start, count);
       if (before !== undefined) return before;
+      await assertNotDeleted(scope);
       const tasks = await named(scope, taskId);
       const holder = await liveHolder(scope, tasks, taskId, count);
       if (holder !== undefined) throw alreadyExists(taskId, holder);

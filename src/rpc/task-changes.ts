@@ -8,7 +8,7 @@ import { processFactsOf } from "../core/process/facts-codec.ts";
 import type { ProcessId, StreamName } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import { canonicalText } from "../engine/commit-codec.ts";
-import type { FoundTask } from "../flows/task-calls.ts";
+import type { FoundTask, WrapRevoke } from "../flows/task-calls.ts";
 import {
   type BackgroundTaskService,
   type CompleteTaskRequest,
@@ -112,6 +112,13 @@ export function makeTaskChanges(options: TaskServiceOptions): ChangeService {
       const hashOf = (): string => requestHash(UnregisterTaskRequestSchema, request);
       const terms = checkTerms(check, request.requestId, hashOf);
       finish(check);
+      const wrap: WrapRevoke = (command) => commandEnvelope(caller, command, terms);
+      const before =
+        terms.requestId === undefined ? undefined : await tasks.wasForgotten(scope, taskId, wrap);
+      if (before?.revoked === true) {
+        const revision = BigInt(before.revision);
+        return create(UnregisterTaskResponseSchema, { unregistered: true, revision });
+      }
       const found = await tasks.find(scope, taskId);
       if (found === undefined) return create(UnregisterTaskResponseSchema);
       if (isLiveTask(found)) {
@@ -121,7 +128,7 @@ export function makeTaskChanges(options: TaskServiceOptions): ChangeService {
         const command = completionOf(found.processId, UNREGISTERED, by);
         await submit(caller, found.stream, command, terms);
       }
-      const revision = await tasks.forget(scope, found.processId);
+      const { revision } = await tasks.forget(scope, found.processId, wrap);
       return create(UnregisterTaskResponseSchema, {
         unregistered: true,
         revision: BigInt(revision),

@@ -150,6 +150,16 @@ describe("managed tasks", () => {
   });
 });
 
+it("a session whose process state was deleted begins no task", async () => {
+  const clients = await opened();
+  await clients.tasks.spawnTask(managed(S, "m1"));
+  await clients.processes.deleteSessionProcessState({ sessionId: S });
+  expect(await refusalOf(clients.tasks.spawnTask(managed(S, "m2")))).toMatchObject({
+    reason: "SESSION_DELETED",
+  });
+  expect(await listedTasks(clients, S)).toEqual([]);
+});
+
 describe("tasks run by workers", () => {
   it("a worker ends its task under its lease, and nobody else does", async () => {
     const clients = await opened();
@@ -216,9 +226,10 @@ describe("external tasks", () => {
     const clients = await opened();
     const { tasks } = clients;
     const { processId } = taskIn(await tasks.registerTask(recorded(S, "e1")));
-    expect(await tasks.unregisterTask({ sessionId: S, taskId: "e1" })).toMatchObject({
-      unregistered: true,
-    });
+    const call = { sessionId: S, taskId: "e1", requestId: "unregister-1" };
+    const first = await tasks.unregisterTask(call);
+    expect(first.unregistered).toBe(true);
+    expect(await tasks.unregisterTask(call)).toEqual(first);
     expect(await listedTasks(clients, S)).toEqual([]);
     expect((await readProcess(clients, processId)).end?.output?.output.case).toBe("cancelled");
     expect(await tasks.unregisterTask({ sessionId: S, taskId: "e1" })).toMatchObject({
