@@ -1,10 +1,15 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { processAggregate } from "../../src/core/process/aggregate.ts";
-import type { ProcessReply } from "../../src/core/process/commands.ts";
+import type { LeaseProof, ProcessReply } from "../../src/core/process/commands.ts";
 import type { EventAppended, ProcessStreamEvent } from "../../src/core/process/events.ts";
 import type { ProcessState } from "../../src/core/process/state.ts";
-import { registeredStory, type Story } from "../../src/core/process/testing/story.ts";
+import {
+  type Decide,
+  owner,
+  registeredStory,
+  type Story,
+} from "../../src/core/process/testing/story.ts";
 import { throughStorage } from "../../src/core/shared/testing/storage-codec.ts";
 import type { Refusal } from "../../src/core/shared/refusal.ts";
 import { life, startWalk, type Step, take, TYPES } from "./process-steps.ts";
@@ -59,32 +64,73 @@ test("P1, P2: sequences have no gap, and at most one event ends the process, for
   );
 });
 
+/** Holds with a wrong generation, and writes under a hold that was not the one of its time. */
+function fencingFaults(story: Story): readonly ProcessStreamEvent[] {
+  let current = 0;
+  let isHeld = false;
+  const faults: ProcessStreamEvent[] = [];
+  for (const event of eventsOf(story)) {
+    if (event.type === "process_lease_claimed") {
+      if (isHeld || event.generation !== current + 1) faults.push(event);
+      current = event.generation;
+      isHeld = true;
+    }
+    const isEnd = event.type === "process_lease_released" || event.type === "process_lease_lapsed";
+    if (isEnd) isHeld = false;
+    if (event.type !== "process_event_appended") continue;
+    const isFenced = event.generation !== undefined;
+    if (isFenced && !(isHeld && event.generation === current)) faults.push(event);
+    if (event.terminal !== undefined) isHeld = false;
+  }
+  return faults;
+}
+
 test("P3: every new hold has the next generation, and only its own writes count", () => {
   fc.assert(
     fc.property(life, ({ disposition, steps }) => {
       const story = storyOf(disposition);
       live(story, steps);
-      let current = 0;
-      let isHeld = false;
-      const faults: ProcessStreamEvent[] = [];
-      for (const event of eventsOf(story)) {
-        if (event.type === "process_lease_claimed") {
-          if (isHeld || event.generation !== current + 1) faults.push(event);
-          current = event.generation;
-          isHeld = true;
-        }
-        const isEnd =
-          event.type === "process_lease_released" || event.type === "process_lease_lapsed";
-        if (isEnd) isHeld = false;
-        if (event.type !== "process_event_appended") continue;
-        const isFenced = event.generation !== undefined;
-        if (isFenced && !(isHeld && event.generation === current)) faults.push(event);
-        if (event.terminal !== undefined) isHeld = false;
-      }
-      expect(faults).toEqual([]);
+      expect(fencingFaults(story)).toEqual([]);
     }),
     RUNS,
   );
+});
+
+/** Decides a command as if the hold that it presents were the one on the process. */
+function believed(proof: LeaseProof, ...[state, command, context]: Parameters<Decide>) {
+  const { leaseToken, generation } = proof;
+  const lease = { leaseToken, generation, owner: owner("any"), ttlMs: 1, claimedAt: 0 };
+  return processAggregate.decide({ ...state, lease }, command, context);
+}
+
+/** Cores that do not ask who holds the process. */
+const UNFENCED: readonly (readonly [name: string, decide: Decide])[] = [
+  [
+    "a completion",
+    (state, command, context) =>
+      command.type === "complete_process" && command.by.type === "lease"
+        ? believed(command.by, state, command, context)
+        : processAggregate.decide(state, command, context),
+  ],
+  [
+    "an append",
+    (state, command, context) =>
+      command.type === "append_event" && command.lease !== undefined
+        ? believed(command.lease, state, command, context)
+        : processAggregate.decide(state, command, context),
+  ],
+];
+
+test.each(UNFENCED)("P3 finds %s without fencing", (_name, decide) => {
+  const found = fc.check(
+    fc.property(life, ({ disposition, steps }) => {
+      const story = registeredStory({ disposition, eventTypes: TYPES }, decide);
+      live(story, steps);
+      return fencingFaults(story).length === 0;
+    }),
+    { ...RUNS, endOnFailure: true },
+  );
+  expect(found.failed).toBe(true);
 });
 
 test("P5: every wake enters the outbox with its event and leaves it once, in order", () => {

@@ -50,7 +50,6 @@ const step = fc.record({
     "settle" as const,
     "settle" as const,
     "defer" as const,
-    "clear" as const,
     "register" as const,
     "pass" as const,
     "prune" as const,
@@ -132,9 +131,6 @@ function wakeCommand({ kind, number, flag }: Step, story: Story): ProcessCommand
   const sequence = 1 + number;
   const processId = PROCESS_ID;
   if (kind === "ack") return { type: "ack_wake", processId, sequence };
-  if (kind === "clear") {
-    return { type: "clear_wake_target", processId, runtimeId: runtimeIdOf("session-1") };
-  }
   if (kind === "defer") {
     const attempts = story.state.outbox.get(sequence)?.attempts ?? 0;
     return { type: "defer_wake", sequence, attempts, cause: "queue_full" };
@@ -159,7 +155,6 @@ function commandOf(walk: Walk, taken: Step): ProcessCommand | undefined {
     case "ack":
     case "settle":
     case "defer":
-    case "clear":
       return wakeCommand(taken, story);
     case "wait": {
       const wait = flag ? { signalName: name, eventType: "progress", ordinal: 1 + number } : null;

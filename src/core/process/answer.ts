@@ -83,7 +83,6 @@ export function answer(
     case "set_external_ref":
     case "set_wait":
     case "request_abandon":
-    case "clear_wake_target":
     case "ack_wake":
     case "settle_wake":
     case "defer_wake":

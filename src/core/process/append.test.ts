@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { runtimeIdOf } from "../shared/ids.ts";
-import { TERMINAL_EVENT_TYPES } from "./core-types.ts";
+import { completeRegistration, TERMINAL_EVENT_TYPES } from "./core-types.ts";
 import type { EventAppended } from "./events.ts";
-import { declared, PROCESS_ID, registeredStory, Story } from "./testing/story.ts";
+import { declared, described, PROCESS_ID, registeredStory, Story } from "./testing/story.ts";
 
 const TYPES = [
   declared("progress"),
@@ -172,11 +172,15 @@ describe("an event wakes", () => {
   test("nobody when its condition is false, or there is nobody to wake", () => {
     const story = registeredStory({ eventTypes: TYPES });
     story.append("woke", { loud: false, who: "worker" });
-    const runtimeId = runtimeIdOf("session-1");
-    story.do({ type: "clear_wake_target", processId: PROCESS_ID, runtimeId }, "done");
-    story.append("woke", { loud: true, who: "worker" });
-    expect(story.state.lastSequence).toBe(2);
+    expect(story.state.lastSequence).toBe(1);
     expect(story.state.outbox.size).toBe(0);
+    const { wakeRuntimeId: _, ...untargeted } = described({ eventTypes: TYPES });
+    const lonely = new Story();
+    const registration = completeRegistration(untargeted);
+    lonely.do({ ...lonely.registerCommand(), registration }, "registered");
+    lonely.append("woke", { loud: true, who: "worker" });
+    expect(lonely.state.lastSequence).toBe(1);
+    expect(lonely.state.outbox.size).toBe(0);
   });
 
   test("nobody when its input leads nowhere: it is refused", () => {

@@ -132,11 +132,6 @@ export type ProcessCommand =
       /** Present: a live process that nobody holds afterwards is asked to cancel, once. */
       readonly cancelOrphan?: { readonly reason: string };
     }
-  | {
-      readonly type: "clear_wake_target";
-      readonly processId: ProcessId;
-      readonly runtimeId: RuntimeId;
-    }
   | { readonly type: "ack_wake"; readonly processId: ProcessId; readonly sequence: number }
   | {
       readonly type: "settle_wake";

@@ -13,13 +13,7 @@ import { decideComplete } from "./completion.ts";
 import { TERMINAL_EVENT_TYPES } from "./core-types.ts";
 import { decideHold, decideReleaseHold } from "./holders.ts";
 import { decideClaim, decideLapse, decideRelease } from "./lease.ts";
-import {
-  decideClearWakeTarget,
-  decidePrune,
-  decideRegister,
-  decideSetExternalRef,
-  decideSetWait,
-} from "./record.ts";
+import { decidePrune, decideRegister, decideSetExternalRef, decideSetWait } from "./record.ts";
 import type { ProcessState } from "./state.ts";
 import {
   decideAbortTask,
@@ -61,8 +55,6 @@ export function decide(
       return decideHold(state, command);
     case "release_hold":
       return decideReleaseHold(state, command, context);
-    case "clear_wake_target":
-      return decideClearWakeTarget(state, command);
     case "ack_wake":
       return decideAckWake(state, command, context);
     case "settle_wake":

@@ -15,7 +15,6 @@ const KNOWN = {
   process_lease_lapsed: true,
   holder_added: true,
   holder_removed: true,
-  wake_target_cleared: true,
   wake_acknowledged: true,
   wake_settled: true,
   wake_deferred: true,

@@ -89,7 +89,6 @@ export type ProcessStreamEvent =
   | { readonly type: "process_lease_lapsed"; readonly generation: Generation }
   | { readonly type: "holder_added"; readonly sessionId: SessionId; readonly mark: number }
   | { readonly type: "holder_removed"; readonly sessionId: SessionId; readonly mark: number }
-  | { readonly type: "wake_target_cleared"; readonly runtimeId: RuntimeId }
   | {
       readonly type: "wake_acknowledged";
       /** Event sequence of the wake. */

@@ -168,8 +168,6 @@ export function evolve(
     case "holder_added":
     case "holder_removed":
       return foldHolder(state, event);
-    case "wake_target_cleared":
-      return { ...state, wakeRuntimeId: null };
     case "wake_acknowledged": {
       const { unacknowledgedWakes } = state;
       const left = withoutOrdinal(unacknowledgedWakes, event.wakeOrdinal);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { runtimeIdOf, sessionIdOf } from "../shared/ids.ts";
+import { sessionIdOf } from "../shared/ids.ts";
 import { standingOf } from "./holders.ts";
 import type { ProcessWait } from "./state.ts";
 import { declared, PROCESS_ID, registeredStory, Story, success } from "./testing/story.ts";
@@ -174,13 +174,4 @@ describe("the end of retention", () => {
     story.do({ type: "settle_wake", sequence: 1, settlement }, "done");
     expect(story.do(prune(story.now + 1), "pruned").pruned).toBe(true);
   });
-});
-
-test("the target of wakes is cleared only when it is the one named", () => {
-  const story = registeredStory();
-  const clear = (runtime: string) =>
-    ({ type: "clear_wake_target", processId, runtimeId: runtimeIdOf(runtime) }) as const;
-  expect(story.do(clear("other"), "done").changed).toBe(false);
-  expect(story.do(clear("session-1"), "done").changed).toBe(true);
-  expect(story.do(clear("session-1"), "done").changed).toBe(false);
 });

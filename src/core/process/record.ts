@@ -94,19 +94,6 @@ export function decideSetWait(
   return isSame ? UNCHANGED : committed({ type: "process_wait_set", wait });
 }
 
-/** Decides that the session of a wake target is gone. */
-export function decideClearWakeTarget(
-  state: ProcessState,
-  command: CommandOf<"clear_wake_target">,
-): ProcessDecision {
-  const { processId, runtimeId } = command;
-  const barred = refusedByTable(state, "clear_wake_target", processId);
-  if (barred !== undefined) return refused(barred);
-  const isPossible = verdictOf(state, "clear_wake_target") === "allow";
-  if (!isPossible || state.wakeRuntimeId !== runtimeId) return UNCHANGED;
-  return committed({ type: "wake_target_cleared", runtimeId });
-}
-
 /** Decides the end of the retention; a process with undelivered wakes stays. */
 export function decidePrune(
   state: ProcessState,

@@ -145,7 +145,7 @@ export interface ProcessState {
   readonly end: ProcessEnd | null;
   /** Null while it is retained. */
   readonly prunedAt: TimeMs | null;
-  /** Runtime that wakes go to; null when there is none, or its session was deleted. */
+  /** Runtime that wakes go to; null when there is none. */
   readonly wakeRuntimeId: RuntimeId | null;
   readonly externalRef: ExternalRef | null;
   readonly wait: (ProcessWait & { readonly since: TimeMs }) | null;

@@ -88,7 +88,6 @@ export const PROCESS_ACTIONS = {
   },
   hold: KNOWN,
   release_hold: { ...KNOWN, pruned: stay("allow") },
-  clear_wake_target: { ...KNOWN, pruned: stay("no_op") },
   ack_wake: KNOWN,
   settle_wake: INTERNAL,
   defer_wake: INTERNAL,

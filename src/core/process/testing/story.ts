@@ -77,6 +77,9 @@ export function described(traits: Partial<DescribedProcess> = {}): DescribedProc
   };
 }
 
+/** How commands are decided; tests plant bugs here. */
+export type Decide = typeof processAggregate.decide;
+
 /** A process in a test. */
 export class Story {
   state: ProcessState = processAggregate.initial;
@@ -85,7 +88,12 @@ export class Story {
   random = 1;
   readonly commits: StoryCommit[] = [];
   readonly #records = new Map<string, ForgottenRecord>();
+  readonly #decide: Decide;
   #tokens = 0;
+
+  constructor(decide: Decide = processAggregate.decide) {
+    this.#decide = decide;
+  }
 
   /** Decides a command on the state as it is. */
   decide(command: ProcessCommand): Decision<ProcessStreamEvent, ProcessReply> {
@@ -107,7 +115,7 @@ export class Story {
         },
       },
     };
-    return processAggregate.decide(this.state, command, context);
+    return this.#decide(this.state, command, context);
   }
 
   /** Commits events as the next revision. */
@@ -266,8 +274,8 @@ export function proofOf({ leaseToken, generation }: LeaseProof): LeaseProof {
 }
 
 /** A registered process. */
-export function registeredStory(traits: Partial<DescribedProcess> = {}): Story {
-  const story = new Story();
+export function registeredStory(traits: Partial<DescribedProcess> = {}, decide?: Decide): Story {
+  const story = new Story(decide);
   story.do(story.registerCommand(traits), "registered");
   return story;
 }
