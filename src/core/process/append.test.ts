@@ -174,9 +174,14 @@ describe("an event wakes", () => {
     story.append("woke", { loud: false, who: "worker" });
     expect(story.state.lastSequence).toBe(1);
     expect(story.state.outbox.size).toBe(0);
-    const { wakeRuntimeId: _, ...untargeted } = described({ eventTypes: TYPES });
     const lonely = new Story();
-    const registration = completeRegistration(untargeted);
+    const registration = completeRegistration({
+      input: { type: "external", metadata: null },
+      eventTypes: TYPES,
+      provenance: described().provenance,
+      disposition: "externally_owned",
+      labels: {},
+    });
     lonely.do({ ...lonely.registerCommand(), registration }, "registered");
     lonely.append("woke", { loud: true, who: "worker" });
     expect(lonely.state.lastSequence).toBe(1);
