@@ -7,6 +7,8 @@ import type { TimedPoint } from "./ports.ts";
 function makeGround() {
   const points: TimedPoint[] = [];
   let watermark: TimeMs = 0;
+  /** Of the live replicas, where one that is dead holds the other one up. */
+  let liveWatermark: TimeMs = 0;
   let look: (() => void) | undefined;
   let reads = 0;
   const told: string[] = [];
@@ -29,7 +31,10 @@ function makeGround() {
         return () => undefined;
       },
     },
-    membership: { lowWatermark: () => watermark },
+    membership: {
+      lowWatermark: () => watermark,
+      liveWatermark: () => Math.max(watermark, liveWatermark),
+    },
     observer: { backgroundFailed: () => undefined },
   });
   /** One look, to its end. */
@@ -50,6 +55,9 @@ function makeGround() {
     },
     moveWatermark: (at: TimeMs) => {
       watermark = at;
+    },
+    moveLiveWatermark: (at: TimeMs) => {
+      liveWatermark = at;
     },
     pass,
     told,
@@ -88,6 +96,37 @@ test("a commit behind younger ones is told before its time is called complete", 
   await ground.pass();
   expect(ground.told).toEqual(["young@1", "late@1"]);
   expect(ground.bounds).toEqual([25]);
+});
+
+test("a dead replica holds up what is complete, and nothing that others commit", async () => {
+  const ground = makeGround();
+  ground.moveWatermark(10);
+  ground.moveLiveWatermark(20);
+  const { from } = await ground.listen();
+  expect(from).toBe(10);
+  ground.land("young", 1, 30);
+  await ground.pass();
+  ground.land("late", 1, 25);
+  await ground.pass();
+  expect(ground.told).toEqual(["young@1"]);
+  ground.moveLiveWatermark(28);
+  await ground.pass();
+  expect(ground.told).toEqual(["young@1", "late@1"]);
+  expect(ground.bounds).toEqual([]);
+});
+
+test("what a dead replica landed after all is told before its time is called complete", async () => {
+  const ground = makeGround();
+  ground.moveWatermark(10);
+  ground.moveLiveWatermark(20);
+  await ground.listen();
+  ground.land("forgotten", 1, 15);
+  await ground.pass();
+  expect(ground.told).toEqual([]);
+  ground.moveWatermark(30);
+  await ground.pass();
+  expect(ground.told).toEqual(["forgotten@1"]);
+  expect(ground.bounds).toEqual([30]);
 });
 
 test("nothing is read while nobody listens", async () => {

@@ -3,7 +3,9 @@
  *
  * T1  Every commit with a time before the tail's `completeUntil` was told to all who listened when
  *     it was reached: it goes by the low watermark of the replicas, behind which nothing lands.
- * T2  A commit is told at least once, and soon: first when it is met, again behind the watermark.
+ * T2  A commit that lands while somebody listens is told at least once, and soon: first when it is
+ *     met, again behind the watermark of the live replicas, and again behind that of all. A replica
+ *     that died holds up the last one for long, and nothing else.
  * T3  While nobody listens nothing is read.
  */
 import type { TimeMs } from "../core/shared/ids.ts";
@@ -24,7 +26,10 @@ export interface TailListener {
 
 /** A listener in its place. */
 export interface TailHearing {
-  /** Commits from this time on are told; those before it are all in the journal. */
+  /**
+   * What lands from now on is told; what landed before is in the journal, and perhaps told.
+   * Everything with an earlier time has landed.
+   */
   readonly from: TimeMs;
   readonly stop: () => void;
 }
@@ -39,7 +44,7 @@ export interface JournalTail {
 export interface JournalTailOptions {
   readonly journal: Pick<JournalStore, "pointsSince">;
   readonly clock: Pick<Clock, "after">;
-  readonly membership: Pick<Membership, "lowWatermark">;
+  readonly membership: Pick<Membership, "lowWatermark" | "liveWatermark">;
   readonly observer: Pick<EngineObserver, "backgroundFailed">;
 }
 
@@ -49,6 +54,8 @@ export function makeJournalTail(options: JournalTailOptions): JournalTail {
   const listeners = new Set<TailListener>();
   /** Everything before this time was told. */
   let completeUntil: TimeMs = 0;
+  /** Everything before this time was told, but for what replicas that stand still may land. */
+  let settledUntil: TimeMs = 0;
   /** The last commit that was met; later ones were not told yet. */
   let met: TimedPoint | undefined;
   /** Ends when the look in progress has ended. */
@@ -61,28 +68,41 @@ export function makeJournalTail(options: JournalTailOptions): JournalTail {
   }
 
   async function meetNew(): Promise<void> {
-    for await (const points of walkJournal(journal, { since: completeUntil, after: met })) {
+    for await (const points of walkJournal(journal, { since: settledUntil, after: met })) {
       tell(points);
       met = points.at(-1) ?? met;
     }
   }
 
-  async function complete(until: TimeMs): Promise<void> {
-    for await (const points of walkJournal(journal, { since: completeUntil })) {
+  /** Tells again what lies between two times: some of it may have landed behind what was met. */
+  async function tellAgain(since: TimeMs, until: TimeMs): Promise<void> {
+    for await (const points of walkJournal(journal, { since })) {
       const settled = points.filter((point) => point.at < until);
       tell(settled);
       if (settled.length < points.length) break;
     }
+  }
+
+  async function complete(until: TimeMs): Promise<void> {
+    await tellAgain(completeUntil, until);
     completeUntil = until;
+    settledUntil = Math.max(settledUntil, until);
     for (const listener of listeners) listener.completed(until);
+  }
+
+  async function settle(until: TimeMs): Promise<void> {
+    await tellAgain(settledUntil, until);
+    settledUntil = until;
   }
 
   async function look(): Promise<void> {
     try {
-      // Read first: what it promises must be in the journal before the walk begins.
+      // Read first: what they promise must be in the journal before the walk begins.
       const until = membership.lowWatermark();
+      const settled = membership.liveWatermark();
       await meetNew();
       if (until > completeUntil) await complete(until);
+      if (settled > settledUntil) await settle(settled);
     } catch (error) {
       observer.backgroundFailed("look at the end of the journal", error);
     }
@@ -103,6 +123,7 @@ export function makeJournalTail(options: JournalTailOptions): JournalTail {
       await looking;
       if (!running) {
         completeUntil = membership.lowWatermark();
+        settledUntil = Math.max(completeUntil, membership.liveWatermark());
         met = undefined;
       }
       listeners.add(listener);

@@ -38,6 +38,8 @@ export interface Membership {
    * its row is removed.
    */
   readonly lowWatermark: () => TimeMs;
+  /** The same of the live replicas alone: what one that stands still lands later may lie before. */
+  readonly liveWatermark: () => TimeMs;
   /** For how long database and process have been steady without interruption. */
   readonly steadyForMs: () => number;
   /** True while the database answers heartbeats. */
@@ -117,6 +119,9 @@ export function makeMembership(options: MembershipOptions): Membership {
     return rows.filter((row) => row.replicaId === replicaId || nowMs - row.heartbeatAt < LIVE_MS);
   }
 
+  const lowestOf = (some: readonly ReplicaRow[]): TimeMs =>
+    Math.min(lookedWatermark, ...some.map((row) => row.lowWatermark));
+
   return {
     join: async () => {
       await beat();
@@ -134,7 +139,8 @@ export function makeMembership(options: MembershipOptions): Membership {
     hasOthers: () => live().length > 1,
     live,
     rows: () => rows,
-    lowWatermark: () => Math.min(lookedWatermark, ...rows.map((row) => row.lowWatermark)),
+    lowWatermark: () => lowestOf(rows),
+    liveWatermark: () => lowestOf(live()),
     steadyForMs: () => {
       const nowMs = clock.monotonicMs();
       return reachable && nowMs - lastBeatMs <= PAUSE_MS ? nowMs - steadySinceMs : 0;

@@ -196,14 +196,16 @@ export function makeProcessFeed(options: ProcessServiceOptions): FeedService {
       }
     }
 
-    /** Everything between the cursor and the time from which on changes are heard. */
-    async function* missed(from: TimeMs): AsyncGenerator<WatchProcessesResponse, void> {
-      if (since === undefined || since >= from) return;
+    /**
+     * Everything behind the cursor that is in the journal by now. What lands meanwhile is heard,
+     * what landed before may have been told to others only: the walk goes on to the present.
+     */
+    async function* missed(): AsyncGenerator<WatchProcessesResponse, void> {
+      if (since === undefined) return;
       for await (const points of walkJournal(journal, { since })) {
-        const earlier = points.filter((point) => point.at < from);
-        const own = earlier.filter(({ stream }) => isOfNamespace(namespace, stream));
+        const own = points.filter(({ stream }) => isOfNamespace(namespace, stream));
         yield* tell(new Map(own.map(({ stream, revision }) => [stream, revision])));
-        if (earlier.length < points.length || signal.aborted || drainSignal.aborted) return;
+        if (signal.aborted || drainSignal.aborted) return;
       }
     }
 
@@ -219,7 +221,7 @@ export function makeProcessFeed(options: ProcessServiceOptions): FeedService {
     }
 
     if (includesInitial) yield* initial();
-    yield* missed(from);
+    yield* missed();
     if (ending() === undefined && !signal.aborted) completeUntil = from;
     yield bookmarkOf(namespace, completeUntil);
     let spokeMs = clock.monotonicMs();

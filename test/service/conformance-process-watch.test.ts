@@ -259,6 +259,31 @@ describe("process_change_feed_orders_resumes", () => {
     }
   });
 
+  it("whoever joins is told what others heard while a server holds up the cursor", async () => {
+    const database = openSharedDatabase();
+    try {
+      const [one, two] = [await database.serve(), await database.serve()];
+      const watch = watchProcesses(two);
+      const cursor = await firstCursor(watch);
+      one.cutOff();
+      const held = database.hold();
+      const stuck = register(one, external("stuck")).catch(() => undefined);
+      await held;
+      database.release();
+      await register(two, external("told"));
+      await watch.until(tells("told", RUNNING));
+      const joining = watchProcesses(two, { afterCursor: cursor });
+      const seen = await joining.until((message) => message.case === "bookmark");
+      expect(seen.flatMap((message) => changeOf(message)?.[0] ?? [])).toContain("told");
+      joining.giveUp();
+      watch.giveUp();
+      await database.restart();
+      await stuck;
+    } finally {
+      await database.close();
+    }
+  });
+
   it("ends with the cursor to resume after, and refuses a cursor that it never made", async () => {
     const database = openSharedDatabase();
     try {
