@@ -115,7 +115,7 @@ test("a dead replica holds up what is complete, and nothing that others commit",
   expect(ground.bounds).toEqual([]);
 });
 
-test("what a dead replica landed after all is told before its time is called complete", async () => {
+test("what a dead replica landed after all is told before its time is complete", async () => {
   const ground = makeGround();
   ground.moveWatermark(10);
   ground.moveLiveWatermark(20);

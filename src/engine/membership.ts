@@ -13,6 +13,8 @@ export const HEARTBEAT_MS = 1000;
 const LIVE_MS = 5 * HEARTBEAT_MS;
 /** A replica that is gone is listed for so long, and until what it left behind is in the views. */
 const LISTED_MS = 3_600_000;
+/** A replica that is gone for longer, and left nothing to be done, holds up no watermark. */
+const GONE_MS = 60_000;
 /** Longer without an answered heartbeat: the process, the machine or the database stood still. */
 const PAUSE_MS = 3 * HEARTBEAT_MS;
 /** A database clock this far from where it should be was set, or belongs to another machine. */
@@ -34,8 +36,8 @@ export interface Membership {
   readonly rows: () => readonly ReplicaRow[];
   /**
    * Everything that any replica committed before this time is in the journal: the lowest watermark
-   * of all rows, no newer than the last look at them. A replica that stands still holds it up until
-   * its row is removed.
+   * of all replicas, no newer than the last look at them. One that stands still holds it up for a
+   * minute, and until what it left behind is in the views.
    */
   readonly lowWatermark: () => TimeMs;
   /** The same of the live replicas alone: what one that stands still lands later may lie before. */
@@ -139,7 +141,10 @@ export function makeMembership(options: MembershipOptions): Membership {
     hasOthers: () => live().length > 1,
     live,
     rows: () => rows,
-    lowWatermark: () => lowestOf(rows),
+    lowWatermark: () => {
+      const goneBefore = time.nowMs() - GONE_MS;
+      return lowestOf(rows.filter((row) => !row.buried || row.heartbeatAt >= goneBefore));
+    },
     liveWatermark: () => lowestOf(live()),
     steadyForMs: () => {
       const nowMs = clock.monotonicMs();

@@ -270,6 +270,25 @@ test("a stopped engine takes nothing new, has its views written and is not liste
   expect(await storage.replicas.list()).toEqual([]);
 });
 
+test("a replica that died holds up the watermark for a minute", async () => {
+  const { clock, database, start } = makeGround();
+  const storage = database.connect();
+  const diedAt = clock.nowMs();
+  const { engine } = await start("a");
+  await storage.replicas.heartbeat({
+    replicaId: "died",
+    address: "there",
+    version: "0.0.0",
+    startedAt: diedAt,
+    lowWatermark: diedAt,
+  });
+  await passUntil(clock, () => engine.membership.rows().some((row) => row.buried));
+  expect(engine.membership.lowWatermark()).toBe(diedAt);
+  await passUntil(clock, () => engine.membership.lowWatermark() > diedAt + 30_000);
+  expect(clock.nowMs() - diedAt).toBeGreaterThan(60_000);
+  expect(engine.membership.rows()).toHaveLength(2);
+});
+
 test("a replica that died is listed for an hour, also when all were down meanwhile", async () => {
   const { clock, database, start } = makeGround();
   const storage = database.connect();
