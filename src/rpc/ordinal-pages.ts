@@ -53,7 +53,10 @@ async function readOrdered<Item>(
 /** A page of the entries that match. */
 export interface OrderedPage<Item> {
   readonly items: readonly Item[];
-  /** The last ordinal looked at; undefined when there is nothing behind it. */
+  /**
+   * Where the search stopped: the last ordinal looked at, or for the latest entries the last one
+   * not looked at. Undefined when there is nothing more.
+   */
   readonly next?: number;
 }
 
@@ -69,6 +72,37 @@ export interface PageLimits<Item> {
 /** Entries looked at for one page at most, so that a rare filter cannot hold a call for long. */
 const LOOKED_AT_MAX = 10_000;
 const CHUNK = 1_000;
+
+/** Which of the last entries are wanted. */
+export interface LatestTerms<Item> {
+  /** Entries up to here are not looked at. */
+  readonly afterOrdinal: number;
+  /** The last entry to look at. */
+  readonly throughOrdinal: number;
+  /** As soon as so many are found, no more are looked for. */
+  readonly count: number;
+  readonly matches: (item: Item) => boolean;
+}
+
+/** The last entries that match, in their order, looked for from the end. */
+export async function readLatest<Item>(
+  source: OrdinalSource<Item>,
+  { afterOrdinal, throughOrdinal, count, matches }: LatestTerms<Item>,
+): Promise<OrderedPage<Item>> {
+  const floor = Math.max(afterOrdinal, throughOrdinal - LOOKED_AT_MAX);
+  let items: readonly Item[] = [];
+  let until = throughOrdinal;
+  while (until > floor && items.length < count) {
+    const from = Math.max(floor, until - CHUNK);
+    const chunk = await readOrdered(source, from, until - from);
+    const last = until;
+    const wanted = chunk.filter(({ ordinal, item }) => ordinal <= last && matches(item));
+    items = [...wanted.map(({ item }) => item), ...items].slice(-count);
+    until = from;
+  }
+  const isDone = items.length >= count || until <= afterOrdinal;
+  return isDone ? { items } : { items, next: until };
+}
 
 /** The page after an ordinal. */
 export async function readPage<Item>(

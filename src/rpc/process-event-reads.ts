@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { hasOrdinal } from "../core/process/ordinal-ranges.ts";
-import type { EventHeader, ProcessState } from "../core/process/state.ts";
+import type { EventHeader, EventTypeCount, ProcessState } from "../core/process/state.ts";
 import type { StreamName } from "../core/shared/ids.ts";
 import type { ProcessFold } from "../dispatch/process-streams.ts";
 import type { ProcessEvent } from "../../gen/keelson/process/v1/messages_pb.ts";
@@ -25,7 +25,7 @@ import {
 import { checkPageSize } from "./codec/page-token.ts";
 import { eventToProto } from "./codec/process-event.ts";
 import { endToProto } from "./codec/process.ts";
-import { readPage } from "./ordinal-pages.ts";
+import { readLatest, readPage } from "./ordinal-pages.ts";
 import { assertReadable, checkProcess, freshProcess, type NamedProcess } from "./process-calls.ts";
 import type { ProcessServiceOptions } from "./process-options.ts";
 import { headersOf, outputOfEnd, readLogged, settlementOf } from "./stored-processes.ts";
@@ -58,6 +58,8 @@ interface HistoryTerms {
   /** The last sequence that is wanted. */
   readonly throughSequence: number;
   readonly pageSize: number;
+  /** Types that are wanted; undefined for all. */
+  readonly types: ReadonlySet<string> | undefined;
   readonly matches: (header: EventHeader) => boolean;
 }
 
@@ -68,13 +70,25 @@ interface HistoryPage {
   readonly isEnd: boolean;
 }
 
-/** How many events before the end are looked through at a time for the latest ones. */
-const LATEST_STEP = 1_000;
-
 /** Events that are read together before their size is looked at. */
 const READS_AT_ONCE = 32;
 /** Headers are small: what bounds a page is the size of its events. */
 const UNMEASURED = { bytesMax: Number.POSITIVE_INFINITY, bytesOf: () => 0 };
+
+/** How many events of these types there are, and where the last one is. */
+function countOf(
+  { typeCounts, lastSequence }: ProcessState,
+  types: ReadonlySet<string> | undefined,
+): EventTypeCount {
+  if (types === undefined) return { count: lastSequence, lastSequence };
+  let counted: EventTypeCount = { count: 0, lastSequence: 0 };
+  for (const type of types) {
+    const { count = 0, lastSequence: last = 0 } = typeCounts.get(type) ?? {};
+    const later = Math.max(counted.lastSequence, last);
+    counted = { count: counted.count + count, lastSequence: later };
+  }
+  return counted;
+}
 
 /** Makes the part of the service that reads histories. */
 export function makeProcessEventReads(options: ProcessServiceOptions): EventReadService {
@@ -128,21 +142,19 @@ export function makeProcessEventReads(options: ProcessServiceOptions): EventRead
     state: ProcessState,
     terms: HistoryTerms,
   ): Promise<HistoryPage> {
-    const { afterSequence, pageSize } = terms;
-    const source = headersOf(streams, stream, state);
+    const { afterSequence, pageSize, types, matches } = terms;
     const end = Math.min(terms.throughSequence, state.lastSequence);
-    let headers: readonly EventHeader[] = [];
-    for (let until = end; until > afterSequence && headers.length < pageSize; ) {
-      const from = Math.max(afterSequence, until - LATEST_STEP);
-      const every = { ...UNMEASURED, pageSize: until - from, matches: () => true };
-      const last = until;
-      const found = (await readPage(source, from, every)).items;
-      const wanted = found.filter((header) => header.sequence <= last && terms.matches(header));
-      headers = [...wanted, ...headers].slice(-pageSize);
-      until = from;
-    }
-    const events = (await fitting(stream, state, headers.toReversed())).toReversed();
-    return { events, nextAfterSequence: BigInt(end), isEnd: true };
+    const counted = countOf(state, types);
+    const { items, next } = await readLatest(headersOf(streams, stream, state), {
+      afterOrdinal: afterSequence,
+      throughOrdinal: Math.min(end, counted.lastSequence),
+      count: Math.min(pageSize, counted.count),
+      matches,
+    });
+    const events = (await fitting(stream, state, items.toReversed())).toReversed();
+    const isCut = events.length < items.length;
+    const before = isCut ? Number(events[0]?.sequence ?? 1n) - 1 : next;
+    return { events, nextAfterSequence: BigInt(before ?? end), isEnd: before === undefined };
   }
 
   async function eventOf(
@@ -174,7 +186,7 @@ export function makeProcessEventReads(options: ProcessServiceOptions): EventRead
       finish(check);
       const { state } = await freshProcess(streams, named);
       const matches = ({ eventType }: EventHeader): boolean => types?.has(eventType) ?? true;
-      const terms = { afterSequence, throughSequence, pageSize, matches };
+      const terms = { afterSequence, throughSequence, pageSize, types, matches };
       const page = await (request.latest ? latestOf : pageOf)(named, state, terms);
       const lastSequence = BigInt(state.lastSequence);
       return create(ListEventsResponseSchema, { ...page, lastSequence });
@@ -196,6 +208,7 @@ export function makeProcessEventReads(options: ProcessServiceOptions): EventRead
         afterSequence,
         throughSequence,
         pageSize,
+        types: undefined,
         matches,
       });
       return create(ListWakeEventsResponseSchema, page);

@@ -65,15 +65,18 @@ export function makeProcessWaits(options: ProcessWaitsOptions): ProcessWaits {
     fold: ProcessFold,
     eventType: string,
     afterSequence: number,
+    signal: AbortSignal,
   ): Promise<LoggedEvent | undefined> {
-    const lastSequence = fold.state.typeCounts.get(eventType)?.lastSequence ?? 0;
+    const { count = 0, lastSequence = 0 } = fold.state.typeCounts.get(eventType) ?? {};
+    // The only one of its type is the last one, wherever it is.
+    const from = count === 1 ? Math.max(afterSequence, lastSequence - 1) : afterSequence;
     const limits = {
       pageSize: 1,
       bytesMax: 0,
       bytesOf: () => 0,
       matches: (header: { readonly eventType: string }) => header.eventType === eventType,
     };
-    for (let after = afterSequence; after < lastSequence; ) {
+    for (let after = from; after < lastSequence && !signal.aborted; ) {
       const page = await readPage(headersOf(streams, stream, fold.state), after, limits);
       const [header] = page.items;
       if (header !== undefined) return await readOneLogged(streams, stream, header);
@@ -86,7 +89,7 @@ export function makeProcessWaits(options: ProcessWaitsOptions): ProcessWaits {
     event: async (stream, eventType, afterSequence, terms) => {
       const present = async (): Promise<AwaitedEvent | undefined> => {
         const fold = await knownFold(stream);
-        const logged = await firstStored(stream, fold, eventType, afterSequence);
+        const logged = await firstStored(stream, fold, eventType, afterSequence, terms.signal);
         return logged && { logged, fold };
       };
       const accepts = ({ logged }: AwaitedEvent): boolean => logged.place.sequence > afterSequence;

@@ -274,6 +274,17 @@ it("count_and_recent_events_match_the_log: an inclusive bound, and the tail", as
   expect(through).toMatchObject({ isEnd: true, lastSequence: 5n });
   const recent = await processes.listEvents({ processId, latest: true, pageSize: 2 });
   expect(recent.events.map((event) => event.sequence)).toEqual([4n, 5n]);
+  const lastOf = async (eventTypes: string[], throughSequence?: bigint) => {
+    const some = { processId, eventTypes, latest: true, pageSize: 2 };
+    const page = await processes.listEvents({
+      ...some,
+      ...(throughSequence === undefined ? {} : { throughSequence }),
+    });
+    return [page.events.map((event) => event.sequence), page.isEnd];
+  };
+  expect(await lastOf(["a"])).toEqual([[3n, 4n], true]);
+  expect(await lastOf(["b"], 3n)).toEqual([[2n], true]);
+  expect(await lastOf(["c"])).toEqual([[], true]);
 });
 
 it("cancel_requested: a reason is one event, another is another, also when over", async () => {

@@ -58,6 +58,12 @@ async function claim(
 const proofOf = ({ leaseToken, generation }: ProcessLease) => ({ leaseToken, generation });
 const byLease = (lease: ProcessLease) => ({ case: "lease", value: proofOf(lease) }) as const;
 
+/** A wish to abandon that is carried out. */
+const GIVEN_UP = {
+  output: { output: { case: "abandoned", value: { writer: AbandonWriter.RECONCILED_REQUEST } } },
+  proof: { case: "authority", value: { authority: { case: "reconciledAbandon", value: {} } } },
+} as const;
+
 /** Waits until the server took a hold back that nobody renewed. */
 async function untilLapsed(clients: CaseClients): Promise<void> {
   const isHeld = async () => (await readProcess(clients, processId)).lease !== undefined;
@@ -300,6 +306,45 @@ describe("what a hold protects", () => {
     const other = processes.claimLease({ processId, owner: workerOf("b") });
     expect(await wireErrorOf(other)).toMatchObject({ reason: "NOT_CLAIMABLE" });
     expect((await readProcess(clients, processId)).state).toBe(ProcessState.RUNNING);
+  });
+});
+
+describe("what no worker carries on", () => {
+  it("what has no attempts left is nobody's, and ends only when somebody says so", async () => {
+    const clients = clientsOf(deployment.url);
+    const { processes } = clients;
+    await register(clients, engine(processId, { attemptsMax: 2 }));
+    for (const ownerId of ["a", "b"]) {
+      const lease = proofOf(await claim(clients, ownerId));
+      await processes.releaseLease({ processId, lease });
+    }
+    const owner = workerOf("c");
+    expect(await refusalFactsOf(processes.claimLease({ processId, owner }))).toMatchObject({
+      reason: "NOT_CLAIMABLE",
+      metadata: { disposition: "rerunnable", attempts: "2" },
+    });
+    expect((await processes.claimNext({ kinds: ["indexer"], owner })).lease).toBeUndefined();
+    const { processes: listed } = await processes.listNonTerminal({});
+    expect(listed).toMatchObject([{ processId, state: ProcessState.RUNNING, claimable: false }]);
+    await processes.requestAbandon({ processId, requestedBy: "operator" });
+    expect((await readProcess(clients, processId)).state).toBe(ProcessState.RUNNING);
+    const { process } = await processes.completeProcess({ processId, ...GIVEN_UP });
+    expect(process?.state).toBe(ProcessState.ABANDONED);
+  });
+
+  it("a wish to abandon what is owned outside waits until somebody carries it out", async () => {
+    const clients = clientsOf(deployment.url);
+    const { processes } = clients;
+    await register(clients, external(processId));
+    await processes.requestAbandon({ processId, requestedBy: "operator", reason: "lost" });
+    expect(await readProcess(clients, processId)).toMatchObject({
+      state: ProcessState.RUNNING,
+      claimable: false,
+      abandonRequest: { requestedBy: "operator", reason: "lost" },
+    });
+    const { process, event } = await processes.completeProcess({ processId, ...GIVEN_UP });
+    expect(process?.state).toBe(ProcessState.ABANDONED);
+    expect(event?.authority?.authority.case).toBe("reconciledAbandon");
   });
 });
 

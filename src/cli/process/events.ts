@@ -52,7 +52,8 @@ export function makeEventsCommand(): Command {
         if (output.isJson) output.json(ListEventsResponseSchema, response);
         else output.table(EVENT_COLUMNS, response.events, "no events");
         const { isEnd, nextAfterSequence } = response;
-        if (!isEnd && !output.isJson) output.note(`There is more: --after ${nextAfterSequence}`);
+        const onward = flags.latest === true ? "--latest --through" : "--after";
+        if (!isEnd && !output.isJson) output.note(`There is more: ${onward} ${nextAfterSequence}`);
         return undefined;
       });
     });

@@ -910,7 +910,9 @@ export type ListEventsRequest = Message<"keelson.process.v1.ListEventsRequest"> 
   pageSize: number;
 
   /**
-   * Lists the last events, in their order, instead of the first ones.
+   * Lists the last events, in their order, instead of the first ones. They are looked for among the
+   * last 10,000 events up to `through_sequence`: where `is_end` is false, ask again with
+   * `through_sequence` set to the `next_after_sequence` of the answer.
    *
    * @generated from field: bool latest = 6;
    */
@@ -939,6 +941,7 @@ export type ListEventsResponse = Message<"keelson.process.v1.ListEventsResponse"
 
   /**
    * Sequence to go on after. Every matching event up to it is on this page or on earlier ones.
+   * Where the latest were asked for and `is_end` is false: the last sequence not looked at.
    *
    * @generated from field: uint64 next_after_sequence = 2;
    */
