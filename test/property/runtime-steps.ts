@@ -179,6 +179,20 @@ export const operatingLife: fc.Arbitrary<Step[]> = fc
   )
   .map((steps) => [{ kind: "ensure", flag: true } as const, ...steps]);
 
+/** A life that is mostly about drains, with what decides whether one is wanted among them. */
+export const drainingLife: fc.Arbitrary<Step[]> = fc
+  .array(
+    fc.oneof(
+      { weight: 20, arbitrary: drainStep },
+      { weight: 4, arbitrary: ingestStep },
+      { weight: 10, arbitrary: runStep },
+      { weight: 3, arbitrary: lifecycleStep },
+      { weight: 8, arbitrary: otherStep },
+    ),
+    { minLength: 1, maxLength: 90, size: "max" },
+  )
+  .map((steps) => [{ kind: "ensure", flag: true } as const, ...steps]);
+
 type RunStep = Extract<Step, { readonly inputsMax: number }>;
 
 /** What a life remembers besides the runtime. */

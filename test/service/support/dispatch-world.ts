@@ -2,14 +2,18 @@
 // speak to them through the real services; only sockets are left out.
 import { type Client, createClient, createRouterTransport } from "@connectrpc/connect";
 import { ExecutorService } from "../../../gen/keelson/executor/v1/service_pb.ts";
+import { OperationService } from "../../../gen/keelson/operation/v1/service_pb.ts";
 import { RuntimeControlPlaneService } from "../../../gen/keelson/runtime/v1/service_pb.ts";
 import { BATCH_BYTES_MAX, BATCH_INPUTS_MAX } from "../../../src/core/runtime/batch.ts";
 import type { RuntimeConfig } from "../../../src/core/runtime/state.ts";
+import type { RuntimeStreams } from "../../../src/dispatch/runtime-streams.ts";
 import { type EngineObserver, silentObserver } from "../../../src/engine/observer.ts";
 import type { Storage } from "../../../src/engine/ports.ts";
 import { makeCompletionWaits } from "../../../src/rpc/completion-waits.ts";
 import { makeExecutorService } from "../../../src/rpc/executor-service.ts";
 import { makeCallInterceptor } from "../../../src/rpc/interceptor.ts";
+import { makeOperationService } from "../../../src/rpc/operation-service.ts";
+import { makeOperationWaits } from "../../../src/rpc/operation-waits.ts";
 import { makeRuntimeService } from "../../../src/rpc/runtime-service.ts";
 import { type ControlPlane, makeControlPlane } from "../../../src/server/control-plane.ts";
 import { type MemoryDatabase, makeMemoryDatabase } from "../../../src/storage/memory/database.ts";
@@ -39,6 +43,9 @@ export interface Replica {
   readonly controlPlane: ControlPlane;
   readonly executors: Client<typeof ExecutorService>;
   readonly runtimes: Client<typeof RuntimeControlPlaneService>;
+  readonly operations: Client<typeof OperationService>;
+  /** In how many streams callers of this replica wait for something. */
+  readonly awaitedStreams: () => number;
   /** Failures that were logged in the background. */
   readonly failures: readonly { readonly task: string; readonly error: unknown }[];
 }
@@ -88,13 +95,28 @@ const LIMITS = {
   runtimeDefaults: RUNTIME_DEFAULTS,
 };
 
+/** Streams that count who listens to them. */
+function countedStreams(streams: RuntimeStreams) {
+  let listeners = 0;
+  const listen: RuntimeStreams["listen"] = (stream, listener) => {
+    const stop = streams.listen(stream, listener);
+    listeners += 1;
+    return () => {
+      listeners -= 1;
+      stop();
+    };
+  };
+  return { streams: { ...streams, listen }, listeners: () => listeners };
+}
+
 function servicesOf(
   name: string,
   controlPlane: ControlPlane,
+  streams: RuntimeStreams,
   { views }: Pick<Storage, "views">,
   clock: ManualClock,
 ) {
-  const { engine, runtimes: streams, payloads, dispatcher, blobs } = controlPlane;
+  const { engine, payloads, dispatcher, blobs } = controlPlane;
   const drainSignal = new AbortController().signal;
   const observer = { rpcFinished: () => undefined, itemFailed: () => undefined };
   const executor = makeExecutorService({
@@ -126,9 +148,20 @@ function servicesOf(
     budget: { take: () => undefined, release: () => undefined },
     observer,
   });
+  const operation = makeOperationService({
+    streams,
+    entropy: makeSeededEntropy(name.length + 2000),
+    limits: LIMITS,
+    clock,
+    drainSignal,
+    waits: makeOperationWaits({ streams, clock, drainSignal }),
+  });
   return createRouterTransport(
     (router) => {
-      router.service(ExecutorService, executor).service(RuntimeControlPlaneService, runtime);
+      router
+        .service(ExecutorService, executor)
+        .service(RuntimeControlPlaneService, runtime)
+        .service(OperationService, operation);
     },
     { router: { interceptors: [makeCallInterceptor(observer)] } },
   );
@@ -172,13 +205,16 @@ export function makeWorld(): World {
     });
     await pass(clock, controlPlane.join());
     controlPlane.start();
-    const transport = servicesOf(name, controlPlane, storage, clock);
+    const { streams, listeners } = countedStreams(controlPlane.runtimes);
+    const transport = servicesOf(name, controlPlane, streams, storage, clock);
     return {
       name,
       controlPlane,
       failures,
       executors: createClient(ExecutorService, transport),
       runtimes: createClient(RuntimeControlPlaneService, transport),
+      operations: createClient(OperationService, transport),
+      awaitedStreams: listeners,
     };
   }
 

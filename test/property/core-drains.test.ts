@@ -1,0 +1,135 @@
+// Drains in random lives: one that is wanted comes, in its time, and what is said of one that is
+// over changes nothing. That at most one is active is shown with the other rules of the runtime.
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { desiredDrainMode } from "../../src/core/runtime/drain.ts";
+import type { RuntimeEvent } from "../../src/core/runtime/events.ts";
+import type { RuntimeState } from "../../src/core/runtime/state.ts";
+import { executor, Story } from "../../src/core/runtime/testing/story.ts";
+import { drainingLife, startWalk, type Step, take } from "./runtime-steps.ts";
+
+const RUNS = { numRuns: 600 };
+
+const WAITING_OR_ACTIVE = ["starting", "running", "exited_respawnable"];
+
+/** Commits of a life with the states around them. */
+interface Change {
+  readonly before: RuntimeState;
+  readonly events: readonly RuntimeEvent[];
+  readonly at: number;
+  readonly after: RuntimeState;
+}
+
+function changesOf(steps: readonly Step[], random = 0.5): readonly Change[] {
+  const story = new Story();
+  story.random = random;
+  const walk = startWalk(story);
+  for (const step of steps) take(walk, step);
+  return story.commits.map(({ before, events, at }, index) => {
+    return { before, events, at, after: story.commits[index + 1]?.before ?? story.state };
+  });
+}
+
+/** Whether an event ends a drain because somebody wants it to be over. */
+function isEndOnPurpose(event: RuntimeEvent): boolean {
+  if (event.type === "drain_aborted") return true;
+  return event.type === "drain_exited" && ["dismissed", "aborted"].includes(event.reason);
+}
+
+test("one that is wanted is active or waits for its time, unless it was ended on purpose", () => {
+  let wanted = 0;
+  fc.assert(
+    fc.property(drainingLife, (steps) => {
+      let isEnded = false;
+      for (const { events, after } of changesOf(steps)) {
+        if (events.some(({ type }) => type === "drain_started")) isEnded = false;
+        const isWanted = desiredDrainMode(after) !== null;
+        const { phase } = after.drain;
+        // What ends because it is not wanted any more comes back once it is.
+        if (isWanted && phase === "stopped" && events.some(isEndOnPurpose)) isEnded = true;
+        if (!isWanted || isEnded) continue;
+        wanted += 1;
+        expect(WAITING_OR_ACTIVE).toContain(phase);
+      }
+    }),
+    RUNS,
+  );
+  expect(wanted).toBeGreaterThan(RUNS.numRuns);
+});
+
+test("one that waits is there for an executor from its time on, and for none before", () => {
+  fc.assert(
+    fc.property(drainingLife, (steps) => {
+      const story = new Story();
+      const walk = startWalk(story);
+      for (const step of steps) {
+        const { drain } = story.state;
+        const reply = take(walk, step)?.reply;
+        if (step.kind !== "host_drain" || drain.phase === "running") continue;
+        if (reply === undefined || "reason" in reply || reply.type !== "drain_hosted") continue;
+        if (story.now < drain.notBefore) expect(reply.hosted).toBe(false);
+      }
+      const { state } = story;
+      if (desiredDrainMode(state) === null || !WAITING_OR_ACTIVE.includes(state.drain.phase))
+        return;
+      if (state.drain.phase === "running") return;
+      story.now = Math.max(story.now, state.drain.notBefore);
+      const host = state.lease ?? executor("anybody");
+      const { executorId, incarnationId } = host;
+      const command = { type: "host_drain", executorId, incarnationId } as const;
+      expect(story.do(command, "drain_hosted").hosted).toBe(true);
+    }),
+    RUNS,
+  );
+});
+
+test("a failure is followed by a backoff that doubles up to its limit, with jitter", () => {
+  const seen = new Set<number>();
+  const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+  fc.assert(
+    fc.property(drainingLife, chance, (steps, random) => {
+      for (const { before, events, at } of changesOf(steps, random)) {
+        for (const event of events) {
+          if (event.type !== "drain_exited") continue;
+          const { reason, failures, notBefore } = event;
+          if (reason === "dismissed" || reason === "aborted") {
+            expect({ failures, notBefore }).toEqual({ failures: 0, notBefore: 0 });
+            continue;
+          }
+          if (reason === "failed") {
+            expect([1, before.drain.failures + 1]).toContain(failures);
+          } else expect(failures).toBe(0);
+          seen.add(failures);
+          const nominalMs = Math.min(1_000 * 2 ** (Math.max(failures, 1) - 1), 60_000);
+          expect(notBefore - at).toBeGreaterThanOrEqual(Math.floor(nominalMs * 0.8));
+          expect(notBefore - at).toBeLessThanOrEqual(Math.ceil(nominalMs * 1.2));
+        }
+      }
+    }),
+    RUNS,
+  );
+  expect(seen.size).toBeGreaterThan(2);
+});
+
+test("an exit of a drain of the past changes nothing", () => {
+  let past = 0;
+  fc.assert(
+    fc.property(drainingLife, (steps) => {
+      const story = new Story();
+      const walk = startWalk(story);
+      for (const step of steps) {
+        const { sequence } = story.state.drain;
+        const revision = story.commits.length;
+        const taken = take(walk, step);
+        if (taken?.command.type !== "notify_drain_exited") continue;
+        const said = taken.command.sequence;
+        if (said === 0 || said === sequence || "reason" in taken.reply) continue;
+        past += 1;
+        expect(taken.reply).toEqual({ type: "drain_ended", ended: false });
+        expect(story.commits).toHaveLength(revision);
+      }
+    }),
+    RUNS,
+  );
+  expect(past).toBeGreaterThan(0);
+});
