@@ -57,25 +57,23 @@ test("one that is wanted is active or waits for its time, unless it was ended on
   expect(wanted).toBeGreaterThan(RUNS.numRuns);
 });
 
-test("one that waits is there for an executor from its time on, and for none before", () => {
+test("one that waits has an executor that asks from its time on, and none before", () => {
   fc.assert(
     fc.property(drainingLife, (steps) => {
       const story = new Story();
       const walk = startWalk(story);
-      for (const step of steps) {
+      const early = steps.filter((step) => {
         const { drain } = story.state;
         const reply = take(walk, step)?.reply;
-        if (step.kind !== "host_drain" || drain.phase === "running") continue;
-        if (reply === undefined || "reason" in reply || reply.type !== "drain_hosted") continue;
-        if (story.now < drain.notBefore) expect(reply.hosted).toBe(false);
-      }
-      const { state } = story;
-      if (desiredDrainMode(state) === null || !WAITING_OR_ACTIVE.includes(state.drain.phase))
-        return;
-      if (state.drain.phase === "running") return;
-      story.now = Math.max(story.now, state.drain.notBefore);
-      const host = state.lease ?? executor("anybody");
-      const { executorId, incarnationId } = host;
+        if (reply === undefined || "reason" in reply || reply.type !== "drain_hosted") return false;
+        return drain.phase !== "running" && story.now < drain.notBefore && reply.hosted;
+      });
+      expect(early).toEqual([]);
+      const { drain, lease } = story.state;
+      const isWaiting = drain.phase === "starting" || drain.phase === "exited_respawnable";
+      fc.pre(isWaiting && desiredDrainMode(story.state) !== null);
+      story.now = Math.max(story.now, drain.notBefore);
+      const { executorId, incarnationId } = lease ?? executor("anybody");
       const command = { type: "host_drain", executorId, incarnationId } as const;
       expect(story.do(command, "drain_hosted").hosted).toBe(true);
     }),
@@ -83,32 +81,37 @@ test("one that waits is there for an executor from its time on, and for none bef
   );
 });
 
+/** How long a drain must wait at least and at most after so many failures in a row. */
+function pauseBoundsMs(failures: number): readonly [number, number] {
+  const plainMs = Math.min(1_000 * 2 ** (Math.max(failures, 1) - 1), 60_000);
+  return [Math.floor(plainMs * 0.8), Math.ceil(plainMs * 1.2)];
+}
+
 test("a failure is followed by a backoff that doubles up to its limit, with jitter", () => {
   const seen = new Set<number>();
   const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
   fc.assert(
     fc.property(drainingLife, chance, (steps, random) => {
-      for (const { before, events, at } of changesOf(steps, random)) {
+      const failing = steps.map((step) => {
+        return "exit" in step && !step.keepAlive ? { ...step, exit: "failed" as const } : step;
+      });
+      for (const { before, events, at } of changesOf(failing, random)) {
         for (const event of events) {
           if (event.type !== "drain_exited") continue;
           const { reason, failures, notBefore } = event;
-          if (reason === "dismissed" || reason === "aborted") {
-            expect({ failures, notBefore }).toEqual({ failures: 0, notBefore: 0 });
-            continue;
-          }
-          if (reason === "failed") {
-            expect([1, before.drain.failures + 1]).toContain(failures);
-          } else expect(failures).toBe(0);
+          const expected = reason === "failed" ? [1, before.drain.failures + 1] : [0];
+          expect(expected).toContain(failures);
           seen.add(failures);
-          const nominalMs = Math.min(1_000 * 2 ** (Math.max(failures, 1) - 1), 60_000);
-          expect(notBefore - at).toBeGreaterThanOrEqual(Math.floor(nominalMs * 0.8));
-          expect(notBefore - at).toBeLessThanOrEqual(Math.ceil(nominalMs * 1.2));
+          const comesBack = reason === "failed" || reason === "session_shutdown";
+          const [leastMs, mostMs] = comesBack ? pauseBoundsMs(failures) : [-at, -at];
+          expect(notBefore - at).toBeGreaterThanOrEqual(leastMs);
+          expect(notBefore - at).toBeLessThanOrEqual(mostMs);
         }
       }
     }),
     RUNS,
   );
-  expect(seen.size).toBeGreaterThan(2);
+  expect([...seen]).toEqual(expect.arrayContaining([0, 1, 2]));
 });
 
 test("an exit of a drain of the past changes nothing", () => {

@@ -34,19 +34,21 @@ async function watch({ operations }: Replica, options: Leaving): Promise<void> {
 }
 
 const operationIds = [operationId];
-const WAITS: readonly [string, (replica: Replica, options: Leaving, inputId: string) => unknown][] =
+
+type Wait = (replica: Replica, options: Leaving, inputId: string) => unknown;
+
+const WAITS: readonly [string, Wait][] = [
+  ["WaitAll", ({ operations }, how) => operations.waitAll({ runtimeId, operationIds }, how)],
+  ["WaitAny", ({ operations }, how) => operations.waitAny({ runtimeId, operationIds }, how)],
+  ["WaitCompletions", ({ operations }, how) => operations.waitCompletions({ runtimeId }, how)],
+  ["WatchOperation", watch],
+  ["WaitDrain", ({ runtimes }, how) => runtimes.waitDrain({ runtimeId }, how)],
   [
-    ["WaitAll", ({ operations }, it) => operations.waitAll({ runtimeId, operationIds }, it)],
-    ["WaitAny", ({ operations }, it) => operations.waitAny({ runtimeId, operationIds }, it)],
-    ["WaitCompletions", ({ operations }, it) => operations.waitCompletions({ runtimeId }, it)],
-    ["WatchOperation", watch],
-    ["WaitDrain", ({ runtimes }, it) => runtimes.waitDrain({ runtimeId }, it)],
-    [
-      "AwaitInput",
-      ({ runtimes }, it, inputId) =>
-        runtimes.awaitInput({ runtimeId, target: { case: "inputId", value: inputId } }, it),
-    ],
-  ];
+    "AwaitInput",
+    ({ runtimes }, how, inputId) =>
+      runtimes.awaitInput({ runtimeId, target: { case: "inputId", value: inputId } }, how),
+  ],
+];
 
 it.each(WAITS)("%s: a caller that leaves leaves nothing behind", async (_name, wait) => {
   const { world, a, inputId } = await serving();
