@@ -2,7 +2,7 @@
  * What becomes of a storage on MongoDB when its database dies, stands still or is not the one it
  * should be. The database is always an embedded one, started here: it is killed for real.
  */
-import { randomUUID } from "node:crypto";
+import { hash, randomUUID } from "node:crypto";
 import { afterEach, describe, expect, it } from "vitest";
 import type { StreamName } from "../../src/core/shared/ids.ts";
 import { type Storage, StorageError, type StoredCommit } from "../../src/engine/ports.ts";
@@ -155,6 +155,46 @@ describe("a database that is killed", () => {
     await eventually("a signal", () => heard.length > 0);
     expect(heard).toEqual(["speaker"]);
     await subscription.close();
+  });
+});
+
+describe("a collector of blobs that dies", () => {
+  it("between taking a blob away and removing its chunks is continued by the next", async () => {
+    const fixture = await startDatabase();
+    const { blobs } = await openStorage(fixture);
+    let isDead = false;
+    const dying = await openStorage(fixture, {
+      onCommand: ({ command }) => {
+        if (command["comment"] !== "blobs.dropChunks" || isDead) return;
+        isDead = true;
+        process.kill(fixture.pid(), "SIGKILL");
+      },
+    });
+    const pieces = ["first piece", "second piece"].map((text) => Buffer.from(text));
+    const content = Buffer.concat(pieces);
+    const key = { namespace: "default", digest: hash("sha256", content) };
+    const uploadId = randomUUID();
+    await blobs.begin(uploadId, key.namespace, 60_000);
+    for (const [index, piece] of pieces.entries()) {
+      await blobs.append(uploadId, index, piece, 60_000);
+    }
+    await blobs.finish(uploadId, { ...key, bytes: content.length, chunkCount: 2 }, -1);
+    expect((await failureOf(dying.blobs.collect(10)))?.kind).toBe("unavailable");
+    await eventually("the database serves again", async () => {
+      return (await failureOf(blobs.stat(key))) === undefined;
+    });
+    const [documents, chunks] = ["blobs", "blobChunks"].map((name) => {
+      return fixture.database.collection<{ _id: string }>(name);
+    });
+    expect(await documents?.findOne({ _id: uploadId })).toMatchObject({ state: "condemned" });
+    expect(await blobs.pin([key], "pin")).toEqual([key]);
+    const stored = await blobs.put(key, content, 60_000);
+    await eventually("the rest is removed", async () => {
+      await blobs.collect(10);
+      return (await chunks?.countDocuments({})) === 0;
+    });
+    expect(await documents?.findOne({ _id: uploadId })).toBeNull();
+    expect(await blobs.stat(key)).toEqual(stored);
   });
 });
 

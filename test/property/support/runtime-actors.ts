@@ -1,37 +1,25 @@
 // Who asks things of simulated runtimes: clients that ingest with keys, executors that run what
 // they find and may die or be taken for dead in the middle of it, and the sweeper that tells
-// runtimes of the dead. Everybody repeats an unanswered call with the same body, at any replica.
-import type { RuntimeCommand, RuntimeReply } from "../../../src/core/runtime/commands.ts";
+// runtimes of the dead.
+import type {
+  IngestCommand,
+  RuntimeCommand,
+  RuntimeReply,
+} from "../../../src/core/runtime/commands.ts";
 import type { Input, InputBody } from "../../../src/core/runtime/input.ts";
-import type { Run, RuntimeConfig, RuntimeState } from "../../../src/core/runtime/state.ts";
+import type { Run, RuntimeConfig } from "../../../src/core/runtime/state.ts";
 import {
   executorIdOf,
-  type IncarnationId,
   incarnationIdOf,
   inputIdOf,
   runtimeIdOf,
 } from "../../../src/core/shared/ids.ts";
-import { anyReplica, outcomeOf, type Outcome, pause, type Scene, within } from "./asking.ts";
-import type { RuntimeHistory } from "./runtime-history.ts";
-import { runtimeEnvelope, runtimeName, type RuntimeReplica } from "./runtime-replica.ts";
+import { pause } from "./asking.ts";
+import { tendDrain } from "./runtime-drain-actors.ts";
+import { type Holder, insist, look, type RuntimeScene } from "./runtime-asking.ts";
 
-/** What they live in. */
-export interface RuntimeScene extends Scene<RuntimeReplica> {
-  readonly history: RuntimeHistory;
-  readonly runtimeIds: readonly string[];
-  /** Incarnations whose liveness register has lapsed; they may not know it. */
-  readonly lapsed: Holder[];
-  /** True once there is nothing left to do. */
-  readonly isOver: () => boolean;
-}
-
-/** One life of an executor. */
-export interface Holder {
-  readonly executorId: ReturnType<typeof executorIdOf>;
-  readonly incarnationId: IncarnationId;
-}
-
-const DEFAULTS: RuntimeConfig = {
+/** Settings of every runtime that comes to be. */
+export const DEFAULTS: RuntimeConfig = {
   labels: {},
   pool: "default",
   queueLimit: 10_000,
@@ -44,93 +32,45 @@ const DEFAULTS: RuntimeConfig = {
   completedRetention: 256,
 };
 const BATCH = { batchInputsMax: 3, batchBytesMax: 1_000_000 };
-const LEASE_TTL_MS = 30_000;
+/** What executors ask for; whether they live is told by the sweeper. */
+export const LEASE_TTL_MS = 30_000;
 /** Executors take their time, so that one that is taken for dead is still at it. */
 const THINKING_PAUSES_MAX = 16;
 const DIGEST = "0123456789abcdef".repeat(4);
-const FOR_GOOD: ReadonlySet<string> = new Set([
-  "LEASE_LOST",
-  "LEASE_HELD",
-  "NOT_RUNNABLE",
-  "RUN_ENDED",
-  "RUN_NOT_FOUND",
-  "RUNTIME_NOT_REGISTERED",
-  "CONTRIBUTORS_MISMATCH",
-  "CONTRIBUTORS_NOT_APPLIED",
-]);
-
-/** Asks one replica once and writes down what it answers, however late. */
-async function ask(
-  scene: RuntimeScene,
-  runtimeId: string,
-  command: RuntimeCommand,
-  actor: string,
-  replica: RuntimeReplica,
-): Promise<{ readonly outcome: Outcome; readonly reply?: RuntimeReply }> {
-  const { history } = scene;
-  const askedAt = history.now();
-  try {
-    const envelope = runtimeEnvelope(command, actor);
-    const { reply, revision } = await replica.runtimes.submit(runtimeName(runtimeId), envelope);
-    const answeredAt = history.now();
-    history.answers.push({ runtimeId, command, reply, revision, askedAt, answeredAt });
-    return { outcome: "done", reply };
-  } catch (error) {
-    const what = `${command.type} of ${actor}`;
-    return { outcome: outcomeOf(error, FOR_GOOD, history.surprises, what) };
-  }
-}
-
-/** Asks until it is settled; sometimes the message is delivered twice. No reply: refused. */
-async function insist(
-  scene: RuntimeScene,
-  runtimeId: string,
-  command: RuntimeCommand,
-  actor: string,
-): Promise<RuntimeReply | undefined> {
-  for (;;) {
-    const replica = anyReplica(scene);
-    if (replica) {
-      const twin = scene.tape.chance(100) ? anyReplica(scene) : undefined;
-      if (twin) void ask(scene, runtimeId, command, actor, twin);
-      const got: { reply?: RuntimeReply } = {};
-      const attempt = ask(scene, runtimeId, command, actor, replica).then((answer) => {
-        if (answer.reply) got.reply = answer.reply;
-        return answer.outcome;
-      });
-      const outcome = await within(scene, attempt);
-      if (outcome === "done") return got.reply;
-      if (outcome === "refused") return undefined;
-    }
-    await pause(scene);
-  }
-}
-
-/** The head of a runtime as some replica shows it; undefined when it does not answer. */
-export async function look(
-  scene: RuntimeScene,
-  runtimeId: string,
-): Promise<RuntimeState | undefined> {
-  const { history } = scene;
-  const replica = anyReplica(scene);
-  if (!replica) return undefined;
-  const got: { state?: RuntimeState } = {};
-  const askedAt = history.now();
-  const attempt = replica.runtimes.fresh(runtimeName(runtimeId)).then(
-    ({ revision, state }): Outcome => {
-      got.state = state;
-      history.looks.push({ runtimeId, revision, askedAt, answeredAt: history.now() });
-      return "done";
-    },
-    (error: unknown) => outcomeOf(error, FOR_GOOD, history.surprises, `look at ${runtimeId}`),
-  );
-  return (await within(scene, attempt)) === "done" ? got.state : undefined;
-}
 
 function bodyOf(kind: number, text: string): InputBody {
   const handlingMode = kind === 1 ? "steer" : "queue";
   if (kind <= 2) return { type: "external_event", eventType: text, payload: null, handlingMode };
   return { type: "prompt", text };
+}
+
+/** The command that takes an input in under its key. */
+export function ingestCommandOf(
+  runtimeId: string,
+  inputId: string,
+  idempotencyKey: string,
+  traits: Pick<Input, "body" | "supersessionKey">,
+): IngestCommand {
+  return {
+    type: "ingest",
+    runtimeId: runtimeIdOf(runtimeId),
+    input: {
+      inputId: inputIdOf(inputId),
+      createdAt: 0,
+      source: { type: "operator" },
+      durability: "durable",
+      transcriptEligible: true,
+      operatorEligible: true,
+      idempotencyKey,
+      ...traits,
+    },
+    bodyHash: `hash of ${idempotencyKey}`,
+    payloadBytes: 100,
+    withoutWake: false,
+    ensure: true,
+    defaults: DEFAULTS,
+    inputIdIsFresh: true,
+  };
 }
 
 /** One client's life: so many inputs, some of them sent twice in its life. */
@@ -147,28 +87,9 @@ export async function ingestAsClient(
     keys.push(key);
     const runtimeId = runtimeIds[key.length % runtimeIds.length] ?? "";
     const supersession = tape.chance(100) ? { supersessionKey: "newest" } : {};
-    const input: Input = {
-      inputId: inputIdOf(`input-${clientId}-${serial}`),
-      createdAt: 0,
-      source: { type: "operator" },
-      durability: "durable",
-      transcriptEligible: true,
-      operatorEligible: true,
-      idempotencyKey: key,
-      ...supersession,
-      body: bodyOf(tape.pick(5), key),
-    };
-    const command: RuntimeCommand = {
-      type: "ingest",
-      runtimeId: runtimeIdOf(runtimeId),
-      input,
-      bodyHash: `hash of ${key}`,
-      payloadBytes: 100,
-      withoutWake: false,
-      ensure: true,
-      defaults: DEFAULTS,
-      inputIdIsFresh: true,
-    };
+    const traits = { ...supersession, body: bodyOf(tape.pick(5), key) };
+    const inputId = `input-${clientId}-${serial}`;
+    const command = ingestCommandOf(runtimeId, inputId, key, traits);
     await insist(scene, runtimeId, command, `${clientId}-call-${serial}`);
     await pause(scene, tape.pick(4));
   }
@@ -194,7 +115,11 @@ async function findRun(
 }
 
 /** Runs what was assigned, as an executor does it: acknowledges, commits boundaries, ends. */
-async function execute(scene: RuntimeScene, runtimeId: string, run: Run): Promise<void> {
+export async function execute(
+  scene: RuntimeScene,
+  runtimeId: string,
+  run: Pick<Run, "runId" | "generation" | "staged">,
+): Promise<void> {
   const { tape } = scene;
   const { runId, generation } = run;
   const fence = { runId, generation };
@@ -239,6 +164,7 @@ export async function workAsExecutor(scene: RuntimeScene, name: string): Promise
     for (let isAlive = true; isAlive && !scene.isOver(); ) {
       const runtimeId = runtimeIds[tape.pick(runtimeIds.length)] ?? "";
       const others = runtimeIds.filter((other) => other !== runtimeId);
+      if (tape.chance(300)) isAlive = await tendDrain(scene, runtimeId, holder);
       for (const place of [runtimeId, ...others]) {
         const run = await findRun(scene, place, holder);
         if (!run) continue;
@@ -253,15 +179,17 @@ export async function workAsExecutor(scene: RuntimeScene, name: string): Promise
   }
 }
 
-/** Takes runtimes away from incarnations that lapsed, until there is nothing left to do. */
+/** Takes runtimes and drains away from incarnations that lapsed, until there is nothing left to do. */
 export async function sweepLeases(scene: RuntimeScene): Promise<void> {
   while (!scene.isOver()) {
     for (const runtimeId of scene.runtimeIds) {
-      const lease = (await look(scene, runtimeId))?.lease;
-      const holder = scene.lapsed.find((dead) => dead.incarnationId === lease?.incarnationId);
-      if (!holder) continue;
-      const actor = `sweeper of ${holder.incarnationId} after ${scene.history.now()}`;
-      await insist(scene, runtimeId, { type: "lapse_lease", ...holder }, actor);
+      const state = await look(scene, runtimeId);
+      for (const held of [state?.lease, state?.drain.host]) {
+        const holder = scene.lapsed.find((dead) => dead.incarnationId === held?.incarnationId);
+        if (!holder) continue;
+        const actor = `sweeper of ${holder.incarnationId} after ${scene.history.now()}`;
+        await insist(scene, runtimeId, { type: "lapse_lease", ...holder }, actor);
+      }
     }
     await pause(scene, 5);
   }

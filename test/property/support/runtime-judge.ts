@@ -1,7 +1,16 @@
 // The judge of a simulation over runtimes. It follows the journal by rules of its own, not by the
 // fold that is tested, and compares what clients and executors were told with what is stored.
 import type { RuntimeEvent } from "../../../src/core/runtime/events.ts";
+import { rangesHold } from "../../../src/core/runtime/ordinal-ranges.ts";
 import type { StoredCommit } from "../../../src/engine/ports.ts";
+import {
+  followSidelines,
+  judgeSidelineAnswer,
+  judgeSidelines,
+  judgeSidelinesAtRest,
+  noSidelines,
+  type TrueSidelines,
+} from "./runtime-sidelines.ts";
 import { storedMarks, storedRuntimeEvents } from "./runtime-codec.ts";
 import type { RuntimeAnswer, RuntimeHistory } from "./runtime-history.ts";
 
@@ -12,12 +21,15 @@ interface TrueRuntime {
   readonly head: number;
   /** Owner of each idempotency key. */
   readonly owners: Map<string, string>;
-  readonly admitted: Set<string>;
+  /** In the order of admission, each with its revision. */
+  readonly admitted: Map<string, number>;
   /** Inputs that are over, with how. */
   readonly over: Map<string, string>;
   /** Receipts by run and sequence. */
   readonly receipts: Map<string, readonly string[]>;
   readonly endedRuns: Map<string, string>;
+  readonly startedRuns: Map<string, readonly string[]>;
+  readonly sidelines: TrueSidelines;
   generation: number;
   holder: string | undefined;
   run: { readonly runId: string; readonly staged: Set<string>; sequence: number } | undefined;
@@ -25,11 +37,16 @@ interface TrueRuntime {
 
 type EventOf<Type extends RuntimeEvent["type"]> = Extract<RuntimeEvent, { readonly type: Type }>;
 
-function admit(truth: TrueRuntime, event: EventOf<"input_admitted">, blame: Blame): void {
+function admit(
+  truth: TrueRuntime,
+  event: EventOf<"input_admitted">,
+  revision: number,
+  blame: Blame,
+): void {
   const { inputId, idempotencyKey } = event.input;
   if (truth.admitted.has(inputId)) blame(`input ${inputId} was admitted twice`);
   if (event.ordinal !== truth.admitted.size + 1) blame(`ordinal ${event.ordinal} is wrong`);
-  truth.admitted.add(inputId);
+  truth.admitted.set(inputId, revision);
   if (idempotencyKey === undefined) return;
   if (truth.owners.has(idempotencyKey)) blame(`key ${idempotencyKey} was admitted twice`);
   truth.owners.set(idempotencyKey, inputId);
@@ -44,6 +61,17 @@ function finish(truth: TrueRuntime, inputIds: Iterable<string>, how: string, bla
   }
 }
 
+/** What waited is cancelled; what a run has, or what is over, is not. */
+function cancel(truth: TrueRuntime, event: EventOf<"inputs_cancelled">, blame: Blame): void {
+  const cancelled = [...truth.admitted.keys()].filter((_, index) => {
+    return rangesHold(event.ordinals, index + 1);
+  });
+  for (const inputId of cancelled) {
+    if (truth.run?.staged.has(inputId)) blame(`input ${inputId} was cancelled under its run`);
+  }
+  finish(truth, cancelled, "cancelled", blame);
+}
+
 function start(truth: TrueRuntime, event: EventOf<"run_started">, blame: Blame): void {
   if (truth.run) blame(`run ${event.runId} started while ${truth.run.runId} was in flight`);
   if (event.generation !== truth.generation || truth.holder === undefined) {
@@ -52,6 +80,7 @@ function start(truth: TrueRuntime, event: EventOf<"run_started">, blame: Blame):
   for (const inputId of event.inputIds) {
     if (truth.over.has(inputId)) blame(`input ${inputId} was staged after it was over`);
   }
+  truth.startedRuns.set(event.runId, event.inputIds);
   truth.run = { runId: event.runId, staged: new Set(event.inputIds), sequence: 0 };
 }
 
@@ -87,10 +116,14 @@ function end(
   if (event.type === "run_failed") finish(truth, event.abandoned, "abandoned", blame);
 }
 
-function follow(truth: TrueRuntime, event: RuntimeEvent, blame: Blame): void {
+function follow(truth: TrueRuntime, event: RuntimeEvent, revision: number, blame: Blame): void {
+  if (followSidelines(truth.sidelines, event, revision, blame)) return;
   switch (event.type) {
     case "input_admitted":
-      admit(truth, event, blame);
+      admit(truth, event, revision, blame);
+      return;
+    case "inputs_cancelled":
+      cancel(truth, event, blame);
       return;
     case "input_superseded":
       finish(truth, [event.inputId], "superseded", blame);
@@ -132,6 +165,9 @@ function follow(truth: TrueRuntime, event: RuntimeEvent, blame: Blame): void {
   }
 }
 
+/** Commands that a dispatcher sends again when it sees that they are still to be done. */
+const UNNAMED: ReadonlySet<string> = new Set(["assign_run", "lapse_lease", "host_drain"]);
+
 /** Follows the commits of one runtime and notes every contradiction. */
 function followTruth(
   runtimeId: string,
@@ -141,10 +177,12 @@ function followTruth(
   const truth: TrueRuntime = {
     head: commits.length,
     owners: new Map(),
-    admitted: new Set(),
+    admitted: new Map(),
     over: new Map(),
     receipts: new Map(),
     endedRuns: new Map(),
+    startedRuns: new Map(),
+    sidelines: noSidelines(),
     generation: 0,
     holder: undefined,
     run: undefined,
@@ -154,26 +192,70 @@ function followTruth(
     const place = `${runtimeId}@${commit.revision}`;
     if (commit.revision !== index + 1) blame(`${place}: the journal has a gap`);
     for (const { command, actor = "" } of storedMarks(commit)) {
-      if (command === "assign_run" || command === "lapse_lease") continue;
+      if (UNNAMED.has(command)) continue;
       if (done.has(actor)) blame(`${place}: ${actor} was done twice`);
       done.add(actor);
     }
+    const blameHere: Blame = (violation) => {
+      blame(`${place}: ${violation}`);
+    };
     for (const event of storedRuntimeEvents(commit)) {
-      follow(truth, event, (violation) => {
-        blame(`${place}: ${violation}`);
-      });
+      follow(truth, event, commit.revision, blameHere);
     }
+    judgeSidelines(truth.sidelines, blameHere);
   }
   if (truth.run) blame(`${runtimeId}: run ${truth.run.runId} was never finished`);
-  for (const inputId of truth.admitted) {
+  judgeSidelinesAtRest(truth.sidelines, (violation) => {
+    blame(`${runtimeId}: ${violation}`);
+  });
+  for (const inputId of truth.admitted.keys()) {
     if (!truth.over.has(inputId)) blame(`${runtimeId}: input ${inputId} was never finished`);
   }
   return truth;
 }
 
+/** What is wrong with what the caller of a cancellation was told. */
+function judgeCancelled(
+  { command, reply, revision }: RuntimeAnswer,
+  truth: TrueRuntime,
+): string | undefined {
+  if (command.type !== "cancel_inputs" || reply.type !== "inputs_cancelled") return undefined;
+  const { answer } = reply;
+  if (answer.type === "suffix") {
+    const inputIds = [...truth.admitted.keys()];
+    const spared = inputIds.find((inputId, index) => {
+      return rangesHold(reply.ordinals, index + 1) && truth.over.get(inputId) !== "cancelled";
+    });
+    return spared === undefined ? undefined : `cancelled ${spared}, which is not`;
+  }
+  if (answer.type !== "targets" || command.selection.type !== "targets") return undefined;
+  const { targets } = command.selection;
+  for (const [index, outcome] of answer.outcomes.entries()) {
+    const target = targets[index];
+    const key = target !== undefined && "idempotencyKey" in target ? target.idempotencyKey : "";
+    const owner = truth.owners.get(key) ?? "";
+    if (outcome.type === "not_found") {
+      if ((truth.admitted.get(owner) ?? Infinity) < revision) return `does not find ${owner}`;
+      continue;
+    }
+    if (outcome.inputId !== owner) return `names ${outcome.inputId}, the key leads to ${owner}`;
+    const isCancelled = truth.over.get(owner) === "cancelled";
+    const isTold = outcome.type === "cancelled" || outcome.type === "already_cancelled";
+    if (isTold && !isCancelled) return `cancelled ${owner}, which is not`;
+    if (outcome.type === "already_completed" && isCancelled) return `has ${owner} completed`;
+  }
+  return undefined;
+}
+
 /** What is wrong with an answer; `undefined` when nothing is. */
-function judgeAnswer({ command, reply, revision }: RuntimeAnswer, truth: TrueRuntime) {
+function judgeAnswer(answer: RuntimeAnswer, truth: TrueRuntime): string | undefined {
+  const { command, reply, revision } = answer;
   if (revision > truth.head) return "was acknowledged and is lost";
+  if (command.type === "ingest_and_run" && reply.type === "run_taken") {
+    const { inputId } = command.ingest.input;
+    const started = truth.startedRuns.get(reply.run.runId);
+    if (started?.join() !== inputId) return "took a run that is not stored so";
+  }
   if (command.type === "ingest" && reply.type === "ingested") {
     const { outcome } = reply;
     const owner = truth.owners.get(command.input.idempotencyKey ?? "");
@@ -190,17 +272,28 @@ function judgeAnswer({ command, reply, revision }: RuntimeAnswer, truth: TrueRun
     const wanted = command.type === "complete_run" ? "run_completed" : "run_failed";
     if (truth.endedRuns.get(command.runId) !== wanted) return "ended a run that did not end so";
   }
-  return undefined;
+  return judgeCancelled(answer, truth) ?? judgeSidelineAnswer(answer, truth.sidelines);
 }
 
 /** Nobody who looks after an answer was given may see less than that answer rests on. */
 function judgeOrder(history: RuntimeHistory): string[] {
-  return history.looks.flatMap((later) =>
-    [...history.answers, ...history.looks]
-      .filter((before) => before.runtimeId === later.runtimeId)
-      .filter((before) => before.answeredAt < later.askedAt && before.revision > later.revision)
-      .map((before) => `${later.runtimeId}: saw ${later.revision} after ${before.revision}`),
-  );
+  const answers = [...history.answers, ...history.looks].toSorted((left, right) => {
+    return left.answeredAt - right.answeredAt;
+  });
+  const looks = history.looks.toSorted((left, right) => left.askedAt - right.askedAt);
+  const seen = new Map<string, number>();
+  const violations: string[] = [];
+  let next = 0;
+  for (const { runtimeId, revision, askedAt } of looks) {
+    for (let before = answers[next]; before && before.answeredAt < askedAt; ) {
+      seen.set(before.runtimeId, Math.max(seen.get(before.runtimeId) ?? 0, before.revision));
+      next += 1;
+      before = answers[next];
+    }
+    const least = seen.get(runtimeId) ?? 0;
+    if (revision < least) violations.push(`${runtimeId}: saw ${revision} after ${least}`);
+  }
+  return violations;
 }
 
 /** Everything that is wrong; empty when nothing is. */

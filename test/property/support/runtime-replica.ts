@@ -59,11 +59,31 @@ export function runtimeName(runtimeId: string): StreamName {
   return streamName("runtime", "default", runtimeId);
 }
 
+/** Commands that only their request id makes repeatable. */
+const REMEMBERED: ReadonlySet<RuntimeCommand["type"]> = new Set([
+  "ensure_runtime",
+  "ingest_and_run",
+  "cancel_inputs",
+  "update_peer_ingress",
+  "notify_drain_exited",
+  "abort_drain",
+  "register_operation",
+  "mark_operation_provisioned",
+  "report_operation_progress",
+  "complete_operation",
+  "fail_operation",
+  "cancel_operation",
+  "abort_operation_provisioning",
+  "collect_completed",
+]);
+
 /** A command as the edge hands it to the engine; `actor` tells who wanted it. */
 export function runtimeEnvelope(
   command: RuntimeCommand,
   actor: string,
 ): CommandEnvelope<RuntimeCommand> {
   const body = "bodyHash" in command ? { bodyHash: command.bodyHash } : {};
-  return { command, name: command.type, actor, bytes: 200, retrySafe: true, ...body };
+  const isRemembered = REMEMBERED.has(command.type);
+  const mark = isRemembered ? { requestId: actor, bodyHash: `body of ${actor}` } : body;
+  return { command, name: command.type, actor, bytes: 200, retrySafe: true, ...mark };
 }

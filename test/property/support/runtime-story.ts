@@ -1,13 +1,10 @@
-// One simulated story of runtimes from beginning to end: clients, executors and replicas in
-// trouble, then a last crash, healing, and judgement once all work is done.
+// One simulated story of runtimes from beginning to end: clients, agents, operators, executors and
+// replicas in trouble, then a last crash, healing, and judgement once all work is done.
 import { assertInvariants } from "../../../src/core/runtime/testing/invariants.ts";
-import {
-  ingestAsClient,
-  look,
-  type RuntimeScene,
-  sweepLeases,
-  workAsExecutor,
-} from "./runtime-actors.ts";
+import { ingestAsClient, sweepLeases, workAsExecutor } from "./runtime-actors.ts";
+import { look, type RuntimeScene } from "./runtime-asking.ts";
+import { cancelAsOperator, operateAsAgent, runAsCaller } from "./runtime-callers.ts";
+import { sayIngress } from "./runtime-drain-actors.ts";
 import { pause } from "./asking.ts";
 import type { PlantedBug } from "./planted-bug.ts";
 import { makeRuntimeHistory } from "./runtime-history.ts";
@@ -37,6 +34,11 @@ const RUNTIME_IDS = ["a/1", "b:2"];
 const CLIENTS = 3;
 const INPUTS_PER_CLIENT = 10;
 const EXECUTORS = 2;
+const AGENTS = 2;
+const OPERATIONS_PER_AGENT = 3;
+const CANCELLATIONS = 3;
+const TAKEN_RUNS = 3;
+const INGRESS_CHANGES = 4;
 const TROUBLED_STEPS = 4000;
 
 /** Resolves when no runtime has anything left to do. */
@@ -105,11 +107,17 @@ export async function tellRuntimeStory(
   const over = { isSo: false };
   const common = { world, tape, history, runtimeIds: RUNTIME_IDS, lapsed: [] };
   const scene: RuntimeScene = { ...common, isOver: () => over.isSo };
-  const clients = Promise.all(
-    Array.from({ length: CLIENTS }, (_, index) =>
+  const clients = Promise.all([
+    ...Array.from({ length: CLIENTS }, (_, index) =>
       ingestAsClient(scene, `client-${index}`, INPUTS_PER_CLIENT),
     ),
-  );
+    ...Array.from({ length: AGENTS }, (_, index) =>
+      operateAsAgent(scene, `agent-${index}`, OPERATIONS_PER_AGENT),
+    ),
+    cancelAsOperator(scene, CANCELLATIONS),
+    runAsCaller(scene, TAKEN_RUNS),
+    sayIngress(scene, INGRESS_CHANGES),
+  ]);
   const workers = Promise.all([
     ...Array.from({ length: EXECUTORS }, (_, index) => workAsExecutor(scene, `executor-${index}`)),
     sweepLeases(scene),
