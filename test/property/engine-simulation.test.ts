@@ -1,6 +1,6 @@
 // The engine under everything that can go wrong, first with a small ledger that leaves nothing to
-// hide behind, then with the real runtime: its clients and executors, operations, cancellations, runs
-// that callers take at once, and drains.
+// hide behind, then with the real runtime: its clients and executors, operations, cancellations,
+// runs that callers take at once, and drains.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { tellLedgerStory } from "./support/ledger-story.ts";

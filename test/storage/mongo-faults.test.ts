@@ -2,7 +2,7 @@
  * What becomes of a storage on MongoDB when its database dies, stands still or is not the one it
  * should be. The database is always an embedded one, started here: it is killed for real.
  */
-import { hash, randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { afterEach, describe, expect, it } from "vitest";
 import type { StreamName } from "../../src/core/shared/ids.ts";
 import { type Storage, StorageError, type StoredCommit } from "../../src/engine/ports.ts";
@@ -172,7 +172,10 @@ describe("a collector of blobs that dies", () => {
     });
     const pieces = ["first piece", "second piece"].map((text) => Buffer.from(text));
     const content = Buffer.concat(pieces);
-    const key = { namespace: "default", digest: hash("sha256", content) };
+    const key = {
+      namespace: "default",
+      digest: createHash("sha256").update(content).digest("hex"),
+    };
     const uploadId = randomUUID();
     await blobs.begin(uploadId, key.namespace, 60_000);
     for (const [index, piece] of pieces.entries()) {

@@ -179,7 +179,7 @@ export async function workAsExecutor(scene: RuntimeScene, name: string): Promise
   }
 }
 
-/** Takes runtimes and drains away from incarnations that lapsed, until there is nothing left to do. */
+/** Takes runtimes and drains away from incarnations that lapsed, until all work is done. */
 export async function sweepLeases(scene: RuntimeScene): Promise<void> {
   while (!scene.isOver()) {
     for (const runtimeId of scene.runtimeIds) {

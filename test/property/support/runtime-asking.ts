@@ -1,5 +1,5 @@
-// How the actors of simulated runtimes ask: everybody repeats an unanswered call with the same body,
-// at any replica, and whatever is answered, however late, is written down.
+// How the actors of simulated runtimes ask: everybody repeats an unanswered call with the same
+// body, at any replica, and whatever is answered, however late, is written down.
 import type { RuntimeCommand, RuntimeReply } from "../../../src/core/runtime/commands.ts";
 import type { RuntimeState } from "../../../src/core/runtime/state.ts";
 import type { executorIdOf, IncarnationId } from "../../../src/core/shared/ids.ts";

@@ -88,7 +88,7 @@ export async function cancelAsOperator(scene: RuntimeScene, times: number): Prom
   }
 }
 
-/** Takes inputs in and runs them at once, where nothing else is in hand; may leave in the middle. */
+/** Takes inputs in and runs them at once, where nothing is in hand; may leave in the middle. */
 export async function runAsCaller(scene: RuntimeScene, times: number): Promise<void> {
   const { tape, runtimeIds, lapsed } = scene;
   for (let serial = 1; serial <= times; serial += 1) {
