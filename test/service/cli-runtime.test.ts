@@ -191,7 +191,7 @@ describe("ingest", () => {
   it("answers 8 when the time to wait was up", async () => {
     const { run } = inFreshNamespace();
     const words = ["runtime", "ingest", "agent-1", "hello", "--ensure", "--wait"];
-    const { exitCode, stderr, stdout } = await run(...words, "--timeout", "200ms");
+    const { exitCode, stderr, stdout } = await run(...words, "--timeout", "1500ms");
     expect(exitCode).toBe(8);
     expect(stderr).toContain("not over yet (queued)");
     expect(stdout).toBe("");
