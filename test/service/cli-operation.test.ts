@@ -48,6 +48,22 @@ it("a step that is not possible ends with 5, an unknown operation with 4", async
   expect(early.stderr).toContain("OPERATION_INVALID_TRANSITION");
 });
 
+it("a member says its peer, fails, is retired or is cancelled", async () => {
+  const { run } = await inFreshNamespace();
+  for (const id of ["m-1", "m-2", "m-3"]) {
+    await run("register", "agent", id, "--id", id, "--kind", "mob_member_child");
+    await run("provisioned", "agent", id);
+  }
+  const peer = ["--peer", "ann", "--peer-id", "p1", "--peer-address", "tcp://a"];
+  expect((await run("peer-ready", "agent", "m-1", ...peer)).exitCode).toBe(0);
+  expect((await run("get", "agent", "m-1")).stdout).toContain("tcp://a");
+  expect((await run("request-retire", "agent", "m-1")).stdout).toMatch(/^m-1 is retiring at/);
+  expect((await run("retired", "agent", "m-1")).stdout).toMatch(/^m-1 is retired at/);
+  const failed = await run("fail", "agent", "m-2", "--error", "out of memory");
+  expect(failed.stdout).toMatch(/^m-2 is failed at/);
+  expect((await run("cancel", "agent", "m-3")).stdout).toMatch(/^m-3 is cancelled at/);
+});
+
 it("a wait ends with what became of the operations; 8 when the time was up", async () => {
   const { run, start } = await inFreshNamespace();
   for (const id of ["a", "b"]) await run("register", "agent", id, "--id", id);
