@@ -23,7 +23,8 @@ export interface ChangedStreams {
 export interface ChangedStreamsOptions {
   readonly tail: JournalTail;
   readonly clock: Pick<Clock, "after">;
-  readonly accepts: (stream: StreamName) => boolean;
+  /** False for what is of no interest, and for what was told before: commits are met twice. */
+  readonly accepts: (stream: StreamName, revision: Revision) => boolean;
   /** Streams that may wait. */
   readonly streamsMax: number;
   /** Ring the bell when they abort. */
@@ -42,7 +43,7 @@ export function makeChangedStreams(options: ChangedStreamsOptions): ChangedStrea
   const ringNow = (): void => ring();
 
   function note(stream: StreamName, revision: Revision): void {
-    if (overflowed || !accepts(stream)) return;
+    if (overflowed || !accepts(stream, revision)) return;
     if (!changed.has(stream) && changed.size >= streamsMax) {
       overflowed = true;
       changed = new Map();

@@ -68,6 +68,13 @@ interface Sighting {
   readonly process: Process;
 }
 
+/** What a stream told last of each process, as long as it may be heard again. */
+type Told = Map<StreamName, Pick<Sighting, "revision" | "at">>;
+
+function isNews(told: Told, stream: StreamName, revision: Revision): boolean {
+  return (told.get(stream)?.revision ?? 0) < revision;
+}
+
 function sightingOfRow(row: StreamRow): Sighting {
   const { stream, revision, at, pool: kind, labels, gone: isPruned } = row;
   return { stream, revision, at, kind, labels, isPruned, process: processFromRow(row) };
@@ -165,18 +172,16 @@ export function makeProcessFeed(options: ProcessServiceOptions): FeedService {
 
   async function* watched(
     changes: ChangedStreams,
+    told: Told,
     terms: FeedTerms,
     signal: AbortSignal,
   ): AsyncGenerator<WatchProcessesResponse, void> {
     const { namespace, since, includesInitial } = terms;
-    const told = new Map<StreamName, Pick<Sighting, "revision" | "at">>();
 
     async function* tell(
       changed: Iterable<readonly [StreamName, Revision]>,
     ): AsyncGenerator<WatchProcessesResponse, void> {
-      const news = [...changed].filter(([stream, revision]) => {
-        return (told.get(stream)?.revision ?? 0) < revision;
-      });
+      const news = [...changed].filter((change) => isNews(told, ...change));
       for (let start = 0; start < news.length; start += LOOKUPS_AT_ONCE) {
         const some = new Map(news.slice(start, start + LOOKUPS_AT_ONCE));
         for (const sighting of await sightingsOf(some)) {
@@ -255,16 +260,18 @@ export function makeProcessFeed(options: ProcessServiceOptions): FeedService {
       finish(check);
       const since = afterCursor === "" ? undefined : cursorTimeOf(namespace, afterCursor);
       const { includeInitial: includesInitial } = request;
+      const told: Told = new Map();
       const changes = makeChangedStreams({
         tail,
         clock,
-        accepts: (stream) => isOfNamespace(namespace, stream),
+        accepts: (stream, revision) =>
+          isNews(told, stream, revision) && isOfNamespace(namespace, stream),
         streamsMax: limits.watchBufferEventsMax,
         signals: [context.signal, drainSignal],
       });
       try {
         const terms = { namespace, kind, labels, since, includesInitial };
-        yield* watched(changes, terms, context.signal);
+        yield* watched(changes, told, terms, context.signal);
       } finally {
         changes.close();
       }

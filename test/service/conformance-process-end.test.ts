@@ -1,4 +1,5 @@
 // The process registry: how processes end, who may end them, and who is told.
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AbandonWriter, ProcessState } from "../../gen/keelson/process/v1/messages_pb.ts";
 import { clientsOf, type Deployment, openDeployment } from "./support/deployment.ts";
@@ -125,13 +126,42 @@ describe("completion_authority_validated_against_disposition", () => {
     expect((await readProcess(clients, processId)).state).toBe(ProcessState.RUNNING);
   });
 
-  it("the live process is judged, not one that was read earlier", async () => {
-    const clients = clientsOf(deployment.url);
-    const { processes } = clients;
-    await register(clients, external(processId));
-    await processes.completeProcess({ processId, output: failure("x"), proof: ownerWord() });
-    const late = processes.completeProcess({ processId, output: abandoned(), proof: reconciled });
-    expect(await wireErrorOf(late)).toMatchObject({ reason: "PROCESS_TERMINAL" });
+  it("reads_live_disposition_not_stale: one of two ends at two replicas counts", async () => {
+    const database = openSharedDatabase();
+    try {
+      const [one, two] = [await database.serve(), await database.serve()];
+      const names = Array.from({ length: 20 }, (_, index) => `p-${index}`);
+      for (const name of names) {
+        await register(one, external(name));
+        await one.processes.requestAbandon({ processId: name, requestedBy: "operator" });
+        // Both have it as live now; only one of them may go on believing that.
+        expect((await readProcess(two, name)).state).toBe(ProcessState.RUNNING);
+        const ends = [
+          one.processes.completeProcess({
+            processId: name,
+            output: failure("x"),
+            proof: ownerWord(),
+          }),
+          two.processes.completeProcess({
+            processId: name,
+            output: abandoned(),
+            proof: reconciled,
+          }),
+        ];
+        const reasons = await Promise.all(
+          ends.map((end) =>
+            end.then(
+              () => "",
+              async () => (await wireErrorOf(end)).reason,
+            ),
+          ),
+        );
+        expect(reasons.toSorted()).toEqual(["", "PROCESS_TERMINAL"]);
+        expect(await historyOf(two, name)).toHaveLength(1);
+      }
+    } finally {
+      await database.close();
+    }
   });
 
   it("a wish waits for the holder, and is told who that is and for how long", async () => {
@@ -173,10 +203,14 @@ it("abandoned_terminal_round_trips_and_pins_writer_rules", async () => {
   expect(await wireErrorOf(late)).toMatchObject({ reason: "PROCESS_TERMINAL" });
   const wish = processes.requestAbandon({ processId, requestedBy: "x" });
   expect(await wireErrorOf(wish)).toMatchObject({ reason: "PROCESS_TERMINAL" });
+  const updatedBefore = timestampFromMs(Date.now() + 60_000);
+  const states = [ProcessState.ABANDONED];
+  const pruned = await processes.pruneProcesses({ updatedBefore, states });
+  expect(pruned.prunedProcessIds).toEqual([processId]);
 });
 
 describe("waiting for the end", () => {
-  it("any number of callers at both replicas are told the same, and after a restart", async () => {
+  it("awaiter_prompt: any number of callers at both replicas are told the same, and after a restart", async () => {
     const database = openSharedDatabase();
     try {
       const [one, two] = [await database.serve(), await database.serve()];
@@ -193,6 +227,31 @@ describe("waiting for the end", () => {
       const restarted = await database.restart();
       const { outcome } = await restarted.processes.awaitProcess({ processId });
       expect(outcome).toEqual(outcomes[0]);
+    } finally {
+      await database.close();
+    }
+  });
+
+  it("awaiter_from_a_cursor: events, at either replica, to come or past, and after a restart", async () => {
+    const database = openSharedDatabase();
+    try {
+      const [one, two] = [await database.serve(), await database.serve()];
+      await register(one, external(processId, { eventTypes: [plainType("a"), plainType("b")] }));
+      await one.processes.appendEvent({ processId, eventType: "a" });
+      const behind = { processId, eventType: "a", afterSequence: 1n };
+      const waiting = Array.from({ length: 20 }, (_, index) =>
+        (index % 2 === 0 ? one : two).processes.waitEvent(behind),
+      );
+      await two.processes.appendEvent({ processId, eventType: "b" });
+      await two.processes.appendEvent({ processId, eventType: "a", payload: json({ n: 3 }) });
+      const told = (await Promise.all(waiting)).map(({ event }) => event);
+      expect(told[0]).toMatchObject({ sequence: 3n, eventType: "a" });
+      for (const event of told) expect(event).toEqual(told[0]);
+      const restarted = await database.restart();
+      expect((await restarted.processes.waitEvent(behind)).event).toEqual(told[0]);
+      const next = restarted.processes.waitEvent({ ...behind, afterSequence: 3n });
+      await restarted.processes.appendEvent({ processId, eventType: "a" });
+      expect((await next).event?.sequence).toBe(4n);
     } finally {
       await database.close();
     }

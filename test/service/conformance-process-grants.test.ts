@@ -171,7 +171,7 @@ describe("handle grants", () => {
     expect(await refusalOf(elsewhere)).toMatchObject({ reason: "PAGE_TOKEN_INVALID" });
   });
 
-  it("a pruned process takes its grants along", async () => {
+  it("prune_takes_grants_along", async () => {
     const clients = clientsOf(deployment.url);
     const { processes } = clients;
     await registered(clients, "p", "q");
@@ -356,6 +356,22 @@ describe("deletion of a session", () => {
     expect(events.map((event) => event.eventType)).toEqual(["news", "process.cancel_requested"]);
     expect((await readProcess(clients, "sole")).state).toBe(ProcessState.RUNNING);
     expect(await historyOf(clients, "shared")).toEqual([[1, "news"]]);
+  });
+
+  it("delete_session_revokes_handles_by_session: what was acknowledged stays so", async () => {
+    const clients = clientsOf(deployment.url);
+    const { processes } = clients;
+    const wakes = { eventTypes: [wakeType("news")], wakeRuntimeId: "session-c" };
+    await register(clients, external("p", wakes));
+    for (const text of ["one", "two"]) {
+      const payload = json({ text });
+      await processes.appendEvent({ processId: "p", eventType: "news", payload });
+    }
+    await grant(clients, A, "p");
+    await processes.ackWake({ processId: "p", sequence: 1n });
+    await processes.deleteSessionProcessState(A);
+    const { events } = await processes.listWakeEvents({ processId: "p" });
+    expect(events.map((event) => event.sequence)).toEqual([2n]);
   });
 
   it("sessions that gave their grants away hold nothing that keeps an orphan", async () => {

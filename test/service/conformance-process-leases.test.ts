@@ -283,6 +283,7 @@ describe("what a hold protects", () => {
     expect(await readProcess(clients, processId)).toMatchObject({
       state: ProcessState.RUNNING,
       firstStart: { owner: workerOf("a") },
+      lease: { owner: workerOf("a"), generation: lease.generation },
       abandonRequest: { requestedBy: "operator", reason: "lost" },
     });
     await processes.releaseLease({ processId, lease: proofOf(lease) });

@@ -15,7 +15,9 @@ import {
   plainType,
   readProcess,
   register,
+  json,
   success,
+  wakeType,
 } from "./support/processes.ts";
 import { openSharedDatabase } from "./support/shared-database.ts";
 import { wireErrorOf } from "./support/wire-error.ts";
@@ -68,6 +70,37 @@ it("list_processes_filters: state, kind, label, disposition, originator, claimab
   expect(await list({ claimable: false })).toEqual(["c"]);
 });
 
+it("live_reference_summary: counts only non-terminal, by who wanted them", async () => {
+  const clients = clientsOf(deployment.url);
+  const { processes } = clients;
+  const ofSession = { originator: { case: "session", value: { sessionId: "s" } } } as const;
+  for (const id of ["a", "b"]) await register(clients, external(id, { provenance: ofSession }));
+  await register(clients, external("c"));
+  const live = async () =>
+    idsOf(await processes.listProcesses({ filter: { originatorSessionId: "s" } }));
+  expect(await live()).toEqual(["a", "b"]);
+  await end(clients, "a");
+  expect(await live()).toEqual(["b"]);
+  await end(clients, "b");
+  expect(await live()).toEqual([]);
+});
+
+it("a page of a list looks at no more processes than it has room for", async () => {
+  const clients = clientsOf(deployment.url);
+  const { processes } = clients;
+  for (const id of ["b", "c", "d"]) await register(clients, engine(id));
+  for (const id of ["a", "e"]) await register(clients, external(id));
+  const filter = { dispositions: [ProcessDisposition.EXTERNALLY_OWNED] };
+  const pages: (readonly string[])[] = [];
+  let pageToken = "";
+  do {
+    const page = await processes.listProcesses({ filter, pageSize: 2, pageToken });
+    pages.push(idsOf(page));
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  expect(pages).toEqual([["a"], [], ["e"]]);
+});
+
 it("a list shows each process as a read does, without input, event types and output", async () => {
   const clients = clientsOf(deployment.url);
   await register(clients, external("p", { eventTypes: [plainType("a")], labels: { l: "v" } }));
@@ -102,7 +135,7 @@ it("list_non_terminal_excludes_terminal: by name, under the bound of the first p
   expect(await wireErrorOf(foreign)).toMatchObject({ reason: "PAGE_TOKEN_INVALID" });
 });
 
-it("prune: cutoff and filter; what is live stays, what is gone is not unknown", async () => {
+it("prune_by_cutoff_and_filter: what is live stays, what is gone is not unknown", async () => {
   const clients = clientsOf(deployment.url);
   const { processes } = clients;
   const eventTypes = [plainType("step")];
@@ -140,7 +173,7 @@ it("prune: cutoff and filter; what is live stays, what is gone is not unknown", 
   expect(idsOf(await processes.listProcesses({}))).toEqual(["live"]);
 });
 
-it("prune goes no further than whoever watches has seen", async () => {
+it("prune_by_watermark: goes no further than whoever watches has seen", async () => {
   const clients = clientsOf(deployment.url);
   const { processes } = clients;
   const cursor = await presentCursor(clients);
@@ -153,6 +186,43 @@ it("prune goes no further than whoever watches has seen", async () => {
   expect(free.prunedProcessIds).toEqual(["late"]);
   const broken = processes.pruneProcesses({ updatedBefore: timestampNow(), watchedCursor: "x" });
   expect(await wireErrorOf(broken)).toMatchObject({ reason: "PAGE_TOKEN_INVALID" });
+});
+
+it("prune_takes_lease_acks_and_events_along", async () => {
+  const clients = clientsOf(deployment.url);
+  const { processes } = clients;
+  const lease = async (processId: string) => {
+    const owner = { ownerId: "worker", incarnationId: "1" };
+    const { lease: held } = await processes.claimLease({ processId, owner });
+    if (held === undefined) throw new Error("the claim was answered without a lease");
+    return { leaseToken: held.leaseToken, generation: held.generation };
+  };
+  const eventTypes = [wakeType("news")];
+  await register(clients, engine("p", { eventTypes }));
+  const proof = await lease("p");
+  const append = { processId: "p", eventType: "news", payload: json({ text: "x" }) };
+  await processes.appendEvent({ ...append, replayKey: "key", lease: proof });
+  await processes.ackWake({ processId: "p", sequence: 1n });
+  await processes.completeProcess({
+    processId: "p",
+    output: success(null),
+    proof: { case: "lease", value: proof },
+  });
+  const updatedBefore = timestampFromMs(Date.now() + 60_000);
+  const done = await processes.pruneProcesses({ updatedBefore });
+  expect(done).toMatchObject({ prunedProcessIds: ["p"], prunedEventCount: 2n });
+  for (const call of [
+    () => processes.renewLease({ processId: "p", lease: proof }),
+    () => processes.releaseLease({ processId: "p", lease: proof }),
+    () => lease("p"),
+    () => processes.listWakeEvents({ processId: "p" }),
+    () => processes.ackWake({ processId: "p", sequence: 1n }),
+    () => processes.appendEvent({ ...append, replayKey: "key" }),
+    () => processes.waitEvent({ processId: "p", eventType: "news" }),
+    () => processes.listProcessGrants({ processId: "p" }),
+  ]) {
+    expect(await wireErrorOf(call())).toMatchObject({ reason: "NO_LONGER_RETAINED" });
+  }
 });
 
 it("a list at one replica shows what the other acknowledged before its time", async () => {

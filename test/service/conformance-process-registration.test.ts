@@ -132,6 +132,8 @@ it("wait_state_round_trips_filters_and_clears_on_terminal", async () => {
   expect(set.process?.wait).toMatchObject(wait);
   const waiting = await processes.listProcesses({ filter: { waiting: true } });
   expect(waiting.processes.map((process) => process.processId)).toEqual(["p"]);
+  const sweep = await processes.listNonTerminal({});
+  expect(sweep.processes.map((process) => process.processId)).toEqual(["p", "q"]);
   const cleared = await processes.setProcessWait({ processId: "p" });
   expect(cleared.process?.wait).toBeUndefined();
   await processes.setProcessWait({ processId: "p", wait });

@@ -13,7 +13,15 @@ import {
   type Deployment,
   openDeployment,
 } from "./support/deployment.ts";
-import { engine, external, ownerWord, plainType, register, success } from "./support/processes.ts";
+import {
+  engine,
+  external,
+  ownerWord,
+  plainType,
+  readProcess,
+  register,
+  success,
+} from "./support/processes.ts";
 import { openSharedDatabase } from "./support/shared-database.ts";
 import { wireErrorOf } from "./support/wire-error.ts";
 
@@ -122,6 +130,36 @@ describe("a watch of one process", () => {
     } finally {
       await database.close();
     }
+  });
+
+  it("watched_decorator_preserves_registry_semantics", async () => {
+    const clients = clientsOf(deployment.url);
+    const { processes } = clients;
+    const answersOf = async (id: string): Promise<readonly unknown[]> => {
+      const append = { processId: id, eventType: "a", replayKey: "k" };
+      await register(clients, external(id, { eventTypes: types }));
+      const undeclared = processes.appendEvent({ processId: id, eventType: "other" });
+      const refusal = await wireErrorOf(undeclared);
+      const first = await processes.appendEvent(append);
+      const again = await processes.appendEvent(append);
+      await end(clients, id);
+      const late = await wireErrorOf(processes.requestAbandon({ processId: id, requestedBy: "x" }));
+      const { state, revision } = await readProcess(clients, id);
+      const replayed = [first.replayed, again.replayed];
+      return [refusal.reason, replayed, late.reason, state, revision];
+    };
+    await register(clients, external(processId, { eventTypes: types }));
+    const feed = watchProcesses(clients);
+    await feed.next();
+    const watch = watchEvents(clients);
+    await watch.next();
+    const waiting = processes.awaitProcess({ processId });
+    const watched = await answersOf(processId);
+    expect(await answersOf("unwatched")).toEqual(watched);
+    expect((await waiting).outcome.case).toBe("ended");
+    expect(sequencesOf(await watch.until(isSequence(2)))).toEqual([1, 2]);
+    watch.giveUp();
+    feed.giveUp();
   });
 
   it("is refused for what nobody knows", async () => {
@@ -279,6 +317,37 @@ describe("process_change_feed_orders_resumes", () => {
       watch.giveUp();
       await database.restart();
       await stuck;
+    } finally {
+      await database.close();
+    }
+  });
+
+  it("that falls too far behind is cut, and resumes without a gap", async () => {
+    const database = openSharedDatabase();
+    try {
+      const server = await database.serve({ KEELSON_WATCH_BUFFER_EVENTS_MAX: "10" });
+      const watch = watchProcesses(server);
+      await firstCursor(watch);
+      const names = Array.from({ length: 300 }, (_, index) => `p-${index}`);
+      await Promise.all(names.map((name) => register(server, external(name))));
+      const told = new Set<string>();
+      const noteEnd = (message: ChangeMessage): boolean => {
+        const [name] = changeOf(message) ?? [];
+        if (name !== undefined) told.add(name);
+        return message.case === "end" || names.every((one) => told.has(one));
+      };
+      let last = (await watch.until((message) => message.case === "end")).at(-1);
+      const reason = ProcessWatchEndReason.SLOW_READER;
+      expect(last).toMatchObject({ case: "end", value: { reason } });
+      expect(await wireErrorOf(watch.next())).toMatchObject({ reason: "WATCH_OVERFLOW" });
+      // What happened lately is told at once, and may be too much again.
+      while (last?.case === "end") {
+        const afterCursor = last.value.resumeAfterCursor;
+        const resumed = watchProcesses(server, { afterCursor });
+        last = (await resumed.until(noteEnd)).at(-1);
+        resumed.giveUp();
+      }
+      expect(told.size).toBe(names.length);
     } finally {
       await database.close();
     }
