@@ -136,12 +136,12 @@ describe("a watch of one process", () => {
     const clients = clientsOf(deployment.url);
     const { processes } = clients;
     const answersOf = async (id: string): Promise<readonly unknown[]> => {
-      const append = { processId: id, eventType: "a", replayKey: "k" };
+      const request = { processId: id, eventType: "a", replayKey: "k" };
       await register(clients, external(id, { eventTypes: types }));
       const undeclared = processes.appendEvent({ processId: id, eventType: "other" });
       const refusal = await wireErrorOf(undeclared);
-      const first = await processes.appendEvent(append);
-      const again = await processes.appendEvent(append);
+      const first = await processes.appendEvent(request);
+      const again = await processes.appendEvent(request);
       await end(clients, id);
       const late = await wireErrorOf(processes.requestAbandon({ processId: id, requestedBy: "x" }));
       const { state, revision } = await readProcess(clients, id);
