@@ -210,7 +210,7 @@ it("abandoned_terminal_round_trips_and_pins_writer_rules", async () => {
 });
 
 describe("waiting for the end", () => {
-  it("awaiter_prompt: all callers at both replicas are told the same, also after a restart", async () => {
+  it("awaiter_prompt: all callers are told the same, also after a restart", async () => {
     const database = openSharedDatabase();
     try {
       const [one, two] = [await database.serve(), await database.serve()];
