@@ -5,6 +5,7 @@ import { expect, it } from "vitest";
 const ROOT = new URL("../../", import.meta.url);
 const FOLDERS = new Map([
   ["core", "src/core/runtime"],
+  ["core/process", "src/core/process"],
   ["service", "test/service"],
 ]);
 
@@ -29,7 +30,8 @@ function rowsOf(document: string): readonly Row[] {
 
 /** The source of a file of cases, with what is filled into names left open. */
 function casesOf(file: string): string {
-  const [folder = "", name = ""] = file.split("/");
+  const name = file.slice(file.lastIndexOf("/") + 1);
+  const folder = file.slice(0, -name.length - 1);
   const path = `${FOLDERS.get(folder) ?? folder}/${name}.test.ts`;
   return read(path).replaceAll(/\$\{[^}]*\}/g, "%s");
 }
