@@ -18,6 +18,7 @@ import { type Namespace, type RunId, runtimeIdOf, type StreamName } from "../cor
 import type { Engine } from "../engine/engine.ts";
 import type { EngineObserver } from "../engine/observer.ts";
 import type { Clock, Storage, StreamPoint, StreamRow } from "../engine/ports.ts";
+import type { Standings } from "../engine/stream-entry.ts";
 import { parseStreamName } from "../engine/stream-name.ts";
 import { makeAcknowledgements } from "./acknowledgements.ts";
 import { makeAssigner } from "./assigner.ts";
@@ -71,7 +72,7 @@ export interface Dispatcher {
   /** Ends all sessions with a farewell; leases stay. */
   readonly stop: () => void;
   /** To be called for every commit folded here. */
-  readonly advanced: (stream: StreamName, commit: RuntimeCommit) => void;
+  readonly advanced: (stream: StreamName, commit: RuntimeCommit, standings: Standings) => void;
   /** Takes back a run that nobody acknowledged in time; `row` is where the timer was found. */
   readonly tick: (stream: StreamName, row?: StreamRow) => Promise<void>;
   /** Tells a runtime that the register of its executor lapsed; `row` is where that was found. */
@@ -220,7 +221,7 @@ function makeParts(options: DispatcherOptions, onStaleRow: (row: StreamRow) => v
 
 /** Makes the dispatcher of a process. */
 export function makeDispatcher(options: DispatcherOptions): Dispatcher {
-  const { engine, storage, streams, payloads, clock, summarize } = options;
+  const { engine, storage, streams, payloads, clock } = options;
   const { time, membership } = engine;
   const parts = makeParts(options, onStaleRow);
   const { registers, assigner, named, pools, held, drains, sessions } = parts;
@@ -247,11 +248,11 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     else named.serveAll(session);
   }
 
-  function announceStart(stream: StreamName, commit: RuntimeCommit): void {
+  function announceStart(stream: StreamName, commit: RuntimeCommit, standings: Standings): void {
     const { run, lease } = commit.after.state;
     const session = sessionOf(stream, lease);
     if (!run || !session) return;
-    const since = summarize(commit.before.state).runnableSince ?? commit.stored.at;
+    const since = standings.before.runnableSince ?? commit.stored.at;
     options.onAssigned(Math.max(0, commit.stored.at - since));
     held.hold(session, stream, run.runId);
     const isAnswered = commit.events.some((event) => {
@@ -287,12 +288,12 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     return session !== undefined;
   }
 
-  function advanced(stream: StreamName, commit: RuntimeCommit): void {
+  function advanced(stream: StreamName, commit: RuntimeCommit, standings: Standings): void {
     // Without executors here nobody is going to read them soon.
     if (sessions.count() > 0) payloads.remember(stream, commit.events);
     const before = commit.before.state;
     const after = commit.after.state;
-    const { runnableSince } = summarize(after);
+    const { runnableSince } = standings.after;
     const former = sessionOf(stream, before.lease);
     const ended = former?.held.get(stream);
     const hasEnded = ended !== undefined && ended.runId !== after.run?.runId;
@@ -301,13 +302,14 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     for (const notice of noticesOf({ events: commit.events, before, after })) {
       deliver(stream, notice, isDeaf);
     }
-    if (after.run && after.run.runId !== before.run?.runId) announceStart(stream, commit);
+    if (after.run && after.run.runId !== before.run?.runId)
+      announceStart(stream, commit, standings);
     drains.follow(stream, before, after);
     if (!drains.offer(stream, after) && commit.isOwn && before.drain !== after.drain) {
       engine.relay.tellRunnable({ stream, revision: commit.after.revision });
     }
     if (runnableSince !== undefined && !offer(stream, after) && commit.isOwn) {
-      const wasKnown = summarize(before).runnableSince !== undefined && before.lease === null;
+      const wasKnown = standings.before.runnableSince !== undefined && before.lease === null;
       if (!wasKnown) engine.relay.tellRunnable({ stream, revision: commit.after.revision });
     }
     if (former && hasEnded) rematch(former);

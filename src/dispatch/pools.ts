@@ -220,7 +220,7 @@ export function makePools(options: PoolsOptions): Pools {
     const knownMs = queue.horizonMs();
     pool.lookedMs = clock.monotonicMs();
     // Else rows of what was just served would fill the page, and what just came would be missing.
-    if (knownMs !== Number.POSITIVE_INFINITY) await engine.views.flush();
+    if (knownMs !== Number.POSITIVE_INFINITY) await engine.views.flushMoved();
     const rows = await views.runnable("runtime", namespace, name, time.nowMs(), lookRows);
     const lastMs = rows.length < lookRows ? undefined : rows.at(-1)?.runnableSince;
     pool.lookRows = LOOK_ROWS;

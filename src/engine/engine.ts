@@ -28,7 +28,7 @@ import { foldBytes } from "./stream-fold.ts";
 import { makeStreams } from "./stream-access.ts";
 import { parseStreamName } from "./stream-name.ts";
 import type { Streams } from "./streams.ts";
-import { makeViewBacklog, type ViewBacklog } from "./view-backlog.ts";
+import { isSameStanding, makeViewBacklog, type ViewBacklog } from "./view-backlog.ts";
 
 /** Hears at other replicas: of streams that became runnable, of executors that attached. */
 export type NewsListener = Partial<Pick<SignalRelayOptions, "onRunnable" | "onAttached">>;
@@ -48,7 +48,7 @@ export interface Engine {
   readonly membership: Membership;
   readonly relay: Pick<SignalRelay, "tellRunnable" | "tellAttached">;
   readonly writer: Pick<JournalWriter, "backlog" | "isFailing">;
-  readonly views: Pick<ViewBacklog, "flush" | "size" | "oldestMs">;
+  readonly views: Pick<ViewBacklog, "flush" | "flushMoved" | "size" | "oldestMs">;
   readonly cache: Pick<CacheBudget, "stats">;
   readonly repair: Pick<Repair, "rebuild">;
   /** The end of the journal, for those who want to hear of every commit of every replica. */
@@ -91,10 +91,17 @@ function makeOnFolded(
   }
 
   return (entry, commit) => {
-    budget.measured(entry, foldBytes(entry.aggregate, commit.after));
-    views.touch(entry, commit.stored.at);
+    const { aggregate, stream } = entry;
+    budget.measured(entry, foldBytes(aggregate, commit.after));
     considerCheckpoint(entry);
-    hear(() => entry.onAdvance?.(entry.stream, commit));
+    hear(() => {
+      const before = entry.standing ?? aggregate.summarize(commit.before.state);
+      entry.standing = null;
+      const after = aggregate.summarize(commit.after.state);
+      entry.standing = after;
+      views.touch(entry, commit.stored.at, !isSameStanding(before, after));
+      entry.onAdvance?.(stream, commit, { before, after });
+    });
     for (const listener of entry.listeners ?? []) hear(() => listener(commit));
   };
 }

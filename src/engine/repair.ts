@@ -16,7 +16,7 @@ const PATROL_MS = 60_000;
 const PATROL_PAGES = 10;
 const PATROL_WINDOW_MS = 3_600_000;
 /** Rows this fresh may still be in somebody's backlog. */
-const LAG_MS = 3000;
+const LAG_MS = 8000;
 const STALE_MS = 5000;
 
 /** How far a rebuild is. */

@@ -216,7 +216,7 @@ export function makeStreams<State, Command, Event, Reply>(
     refusalOf: (stream) => cache.peek(stream)?.broken?.refusal,
     reproject: async (stream) => {
       const fold = await fresh(stream);
-      if (fold.revision > 0) views.touch(entryOf(stream), fold.at);
+      if (fold.revision > 0) views.touch(entryOf(stream), fold.at, true);
     },
     verify: (stream, signal) => verifyStream(aggregate, stream, reads, signal),
   };

@@ -2,7 +2,7 @@
  * What this process holds of one stream: its committed fold, the commands that wait for it, and who
  * listens. An entry is changed by the committer's lane of that stream alone.
  */
-import type { Aggregate } from "../core/shared/aggregate.ts";
+import type { Aggregate, StreamSummary } from "../core/shared/aggregate.ts";
 import type { Revision, StreamName, TimeMs } from "../core/shared/ids.ts";
 import type { RefusedError } from "../core/shared/refusal.ts";
 import type { FoldedCommit, StreamFold } from "./stream-fold.ts";
@@ -60,7 +60,14 @@ export type CommitListener<State, Event> = (commit: FoldedCommit<State, Event>) 
 export type AdvanceListener<State, Event> = (
   stream: StreamName,
   commit: FoldedCommit<State, Event>,
+  standings: Standings,
 ) => void;
+
+/** What the views show of a stream before and after a commit; made once for all who look. */
+export interface Standings {
+  readonly before: StreamSummary;
+  readonly after: StreamSummary;
+}
 
 /** One stream in this process. */
 export interface StreamEntry<State, Command, Event, Reply> {
@@ -70,6 +77,8 @@ export interface StreamEntry<State, Command, Event, Reply> {
   readonly aggregate: Aggregate<State, Command, Event, Reply>;
   /** Committed and durable; null until loaded. */
   fold: StreamFold<State> | null;
+  /** Summary of the last commit folded here; null before there was one. */
+  standing: StreamSummary | null;
   loading: Promise<void> | null;
   /** Set when the stream cannot be served: corrupt, quarantined, too new. */
   broken: RefusedError | null;
@@ -107,6 +116,7 @@ export function makeStreamEntry<State, Command, Event, Reply>(
     shard: shardOf(stream),
     aggregate,
     fold: null,
+    standing: null,
     loading: null,
     broken: null,
     pending: [],

@@ -1,7 +1,10 @@
 /**
  * Projects streams into view rows: coalesced to one write per stream and interval, guarded by
- * revision, retried until written. Views may lag; nothing true ever rests on them alone.
+ * revision, retried until written. Views may lag; nothing true ever rests on them alone. While many
+ * streams are busy, rows of which only counts and revision are behind wait longer than those whose
+ * standing has changed: by that executors and timers find their streams.
  */
+import type { StreamSummary } from "../core/shared/aggregate.ts";
 import type { Revision, StreamName, TimeMs } from "../core/shared/ids.ts";
 import { makeCoalesced } from "./durable-reads.ts";
 import type { EngineObserver } from "./observer.ts";
@@ -10,11 +13,13 @@ import type { StreamEntry } from "./stream-entry.ts";
 
 const FLUSH_INTERVAL_MS = 250;
 /**
- * Of many rows each interval writes the oldest quarter, but at least this many: so a row is written
- * once per interval while few streams are busy, and once per second while many are.
+ * Of many rows each interval writes the oldest share, but at least this many: so a row is written
+ * once per interval while few streams are busy. While many are, it is written once per second, or
+ * once in four seconds if its standing is the same.
  */
 const SHARE_ROWS_MIN = 500;
-const SHARES = 4;
+const MOVED_SHARES = 4;
+const GROWN_SHARES = 16;
 const RETRY_INTERVAL_MS = 1000;
 const CHUNK_ROWS = 500;
 /** Streams with unwritten rows (about 1 KiB each) above which committers wait. */
@@ -25,6 +30,8 @@ const OVERFULL_ROWS = 60_000;
 /** A stream whose row is behind. */
 interface DirtyStream {
   makeRow: () => StreamRow | undefined;
+  /** Its row does not only show an older revision and other counts, but another standing. */
+  moved: boolean;
   /** The row will show at least this revision. */
   revision: Revision;
   /** Time of the oldest commit that the row does not show yet. */
@@ -36,9 +43,12 @@ export interface ViewBacklog {
   readonly touch: <State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
     commitAt: TimeMs,
+    moved: boolean,
   ) => void;
   /** Writes everything touched before the call; rejects when the database does not take it. */
   readonly flush: () => Promise<void>;
+  /** The same for the streams whose standing has changed. */
+  readonly flushMoved: () => Promise<void>;
   /** Resolves when there is room again; `undefined` while there is. */
   readonly pressure: () => Promise<void> | undefined;
   readonly isOverfull: () => boolean;
@@ -48,15 +58,29 @@ export interface ViewBacklog {
   readonly stop: () => void;
 }
 
+/** Whether two summaries are the same for all who look for streams by them. */
+export function isSameStanding(one: StreamSummary, other: StreamSummary): boolean {
+  return (
+    one.runnableSince === other.runnableSince &&
+    one.dueAt === other.dueAt &&
+    one.holder === other.holder &&
+    one.state === other.state &&
+    one.pool === other.pool &&
+    one.gone === other.gone &&
+    one.labels === other.labels &&
+    one.drain?.state === other.drain?.state &&
+    one.drain?.host === other.drain?.host
+  );
+}
+
 /** The view row of a loaded entry. */
 function rowOf<State, Command, Event, Reply>(
   entry: StreamEntry<State, Command, Event, Reply>,
 ): StreamRow | undefined {
   const fold = entry.fold;
   if (!fold || fold.revision === 0) return undefined;
-  const { pool, runnableSince, dueAt, holder, drain, ...summary } = entry.aggregate.summarize(
-    fold.state,
-  );
+  const { aggregate } = entry;
+  const { pool, runnableSince, dueAt, holder, drain, ...summary } = aggregate.summarize(fold.state);
   return {
     stream: entry.stream,
     ...entry.address,
@@ -65,7 +89,7 @@ function rowOf<State, Command, Event, Reply>(
     state: summary.state,
     labels: summary.labels,
     gone: summary.gone,
-    factsText: JSON.stringify(summary.facts()),
+    factsText: JSON.stringify(aggregate.facts(fold.state)),
     ...(pool === undefined ? {} : { pool }),
     ...(runnableSince === undefined ? {} : { runnableSince }),
     ...(dueAt === undefined ? {} : { dueAt }),
@@ -80,21 +104,29 @@ export function makeViewBacklog(
   clock: Clock,
   observer: EngineObserver,
 ): ViewBacklog {
-  let dirty = new Map<StreamName, DirtyStream>();
-  let writing = new Map<StreamName, DirtyStream>();
+  /** Streams whose standing has changed, and the others whose rows are behind. */
+  const moved = new Map<StreamName, DirtyStream>();
+  const grown = new Map<StreamName, DirtyStream>();
+  let writing: ReadonlyMap<StreamName, DirtyStream> = new Map();
   let room: { readonly promise: Promise<void>; readonly open: () => void } | null = null;
   let stopped = false;
-  /** How many of the oldest rows the next write takes. */
-  let wantedRows = 0;
+  /** How many of the oldest rows of each sort the next write takes. */
+  let wanted = { moved: 0, grown: 0 };
+  const dirtyCount = (): number => moved.size + grown.size;
 
   /** Notes a stream as behind; of two entries of one stream the one that is further on counts. */
   function note(stream: StreamName, behind: DirtyStream): void {
-    const known = dirty.get(stream);
+    const known = moved.get(stream) ?? grown.get(stream);
     if (!known) {
-      dirty.set(stream, behind);
+      (behind.moved ? moved : grown).set(stream, behind);
       return;
     }
     known.sinceMs = Math.min(known.sinceMs, behind.sinceMs);
+    if (behind.moved && !known.moved) {
+      known.moved = true;
+      grown.delete(stream);
+      moved.set(stream, known);
+    }
     if (known.revision > behind.revision) return;
     known.revision = behind.revision;
     known.makeRow = behind.makeRow;
@@ -111,26 +143,27 @@ export function makeViewBacklog(
   }
 
   /** Takes the rows that have been behind the longest; a map keeps the order of first entry. */
-  function takeOldest(limit: number): Map<StreamName, DirtyStream> {
-    if (dirty.size <= limit) {
-      const all = dirty;
-      dirty = new Map();
-      return all;
-    }
-    const taken = new Map<StreamName, DirtyStream>();
+  function takeOldest(
+    dirty: Map<StreamName, DirtyStream>,
+    limit: number,
+    taken: Map<StreamName, DirtyStream>,
+  ): void {
+    let count = 0;
     for (const [stream, behind] of dirty) {
-      if (taken.size === limit) break;
+      if (count >= limit) return;
+      count += 1;
       taken.set(stream, behind);
       dirty.delete(stream);
     }
-    return taken;
   }
 
   async function writeDirty(): Promise<void> {
-    const limit = wantedRows;
-    wantedRows = 0;
-    if (dirty.size === 0) return;
-    const taken = takeOldest(limit);
+    const limits = wanted;
+    wanted = { moved: 0, grown: 0 };
+    if (dirtyCount() === 0) return;
+    const taken = new Map<StreamName, DirtyStream>();
+    takeOldest(moved, limits.moved, taken);
+    takeOldest(grown, limits.grown, taken);
     writing = taken;
     try {
       const rows = [...taken.values()].flatMap(rowsOf);
@@ -142,7 +175,7 @@ export function makeViewBacklog(
       throw error;
     } finally {
       writing = new Map();
-      if (dirty.size < PRESSURE_ROWS && room) {
+      if (dirtyCount() < PRESSURE_ROWS && room) {
         room.open();
         room = null;
       }
@@ -151,16 +184,21 @@ export function makeViewBacklog(
 
   const write = makeCoalesced(writeDirty);
 
-  /** Writes at least so many of the oldest rows. */
-  function writeRows(rows: number): Promise<void> {
-    wantedRows = Math.max(wantedRows, rows);
+  /** Writes at least so many of the oldest rows of each sort. */
+  function writeRows(movedRows: number, grownRows: number): Promise<void> {
+    wanted = {
+      moved: Math.max(wanted.moved, movedRows),
+      grown: Math.max(wanted.grown, grownRows),
+    };
     return write();
   }
 
   async function tick(): Promise<void> {
     let pauseMs = FLUSH_INTERVAL_MS;
     try {
-      await writeRows(Math.max(SHARE_ROWS_MIN, Math.ceil(dirty.size / SHARES)));
+      const movedRows = Math.max(SHARE_ROWS_MIN, Math.ceil(moved.size / MOVED_SHARES));
+      const restRows = Math.max(0, SHARE_ROWS_MIN - moved.size);
+      await writeRows(movedRows, Math.max(restRows, Math.ceil(grown.size / GROWN_SHARES)));
     } catch (error) {
       observer.backgroundFailed("projection of views", error);
       pauseMs = RETRY_INTERVAL_MS;
@@ -175,7 +213,7 @@ export function makeViewBacklog(
   }
 
   function pressure(): Promise<void> | undefined {
-    if (dirty.size < PRESSURE_ROWS) return undefined;
+    if (dirtyCount() < PRESSURE_ROWS) return undefined;
     if (!room) {
       let open: () => void = () => undefined;
       const promise = new Promise<void>((resolve) => {
@@ -188,7 +226,7 @@ export function makeViewBacklog(
 
   function oldestMs(): TimeMs | undefined {
     let oldest: TimeMs | undefined;
-    for (const streams of [dirty, writing]) {
+    for (const streams of [moved, grown, writing]) {
       for (const { sinceMs } of streams.values()) {
         if (oldest === undefined || sinceMs < oldest) oldest = sinceMs;
       }
@@ -198,14 +236,16 @@ export function makeViewBacklog(
 
   schedule(FLUSH_INTERVAL_MS);
   return {
-    touch: (entry, commitAt) => {
+    touch: (entry, commitAt, hasMoved) => {
       const revision = entry.fold?.revision ?? 0;
-      note(entry.stream, { makeRow: () => rowOf(entry), revision, sinceMs: commitAt });
+      const makeRow = (): StreamRow | undefined => rowOf(entry);
+      note(entry.stream, { makeRow, moved: hasMoved, revision, sinceMs: commitAt });
     },
-    flush: () => writeRows(Number.POSITIVE_INFINITY),
+    flush: () => writeRows(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY),
+    flushMoved: () => writeRows(Number.POSITIVE_INFINITY, 0),
     pressure,
-    isOverfull: () => dirty.size + writing.size > OVERFULL_ROWS,
-    size: () => dirty.size + writing.size,
+    isOverfull: () => dirtyCount() + writing.size > OVERFULL_ROWS,
+    size: () => dirtyCount() + writing.size,
     oldestMs,
     stop: () => {
       stopped = true;

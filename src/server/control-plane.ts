@@ -76,12 +76,12 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
   const engine = makeEngine(options);
   const blobs = makeBlobs({ ...options, store: storage.blobs });
   const payloads = makePayloads(storage.journal, runtimeAggregate.eventFromJson);
-  const runtimes = engine.streamsOf(runtimeAggregate, (stream, commit) => {
-    timers.set(stream, runtimeAggregate.summarize(commit.after.state).dueAt);
-    dispatcher.advanced(stream, commit);
+  const runtimes = engine.streamsOf(runtimeAggregate, (stream, commit, standings) => {
+    timers.set(stream, standings.after.dueAt);
+    dispatcher.advanced(stream, commit, standings);
   });
-  const processes = engine.streamsOf(processAggregate, (stream, commit) => {
-    timers.set(stream, processAggregate.summarize(commit.after.state).dueAt);
+  const processes = engine.streamsOf(processAggregate, (stream, commit, standings) => {
+    timers.set(stream, standings.after.dueAt);
     processQueue.advanced(stream, commit);
     processLeases.advanced(stream, commit);
     flows.processAdvanced(stream, commit);
@@ -94,8 +94,8 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
     streams: processes,
     queue: processQueue,
   });
-  const grants = engine.streamsOf(grantsAggregate, (stream, commit) => {
-    timers.set(stream, grantsAggregate.summarize(commit.after.state).dueAt);
+  const grants = engine.streamsOf(grantsAggregate, (stream, commit, standings) => {
+    timers.set(stream, standings.after.dueAt);
     flows.grantsAdvanced(stream, commit);
   });
   const dispatcher = makeDispatcher({

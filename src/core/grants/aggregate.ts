@@ -9,7 +9,7 @@ import type { GrantsEvent } from "./events.ts";
 import { evolve } from "./evolve.ts";
 import { INITIAL_GRANTS_STATE } from "./initial-state.ts";
 import type { GrantsState } from "./state.ts";
-import { bytesOf, summarize } from "./summarize.ts";
+import { bytesOf, facts, summarize } from "./summarize.ts";
 
 /** Bumped whenever the same events fold into another state. */
 const FOLD_VERSION = 1;
@@ -27,6 +27,7 @@ export const grantsAggregate: Aggregate<GrantsState, GrantsCommand, GrantsEvent,
   eventFromJson,
   bytesOf,
   summarize,
+  facts,
   forgettableCount: () => 0,
   forgettable: () => [],
   forget: (state) => state,

@@ -7,6 +7,7 @@ import { decide, lookups } from "./decide.ts";
 import { eventFromJson } from "./event-codec.ts";
 import type { ProcessStreamEvent } from "./events.ts";
 import { evolve } from "./evolve.ts";
+import { factsToJson } from "./facts-codec.ts";
 import { forget, forgettable, forgettableCount } from "./forget.ts";
 import { INITIAL_PROCESS_STATE } from "./initial-state.ts";
 import { PROCESS_EVENTS_CLASS } from "./record-codec.ts";
@@ -34,6 +35,7 @@ export const processAggregate: Aggregate<
   eventFromJson,
   bytesOf,
   summarize,
+  facts: factsToJson,
   forgettableCount,
   forgettable,
   forget,

@@ -5,13 +5,14 @@
 import type { StreamSummary } from "../shared/aggregate.ts";
 import type { LeaseToken, TimeMs } from "../shared/ids.ts";
 import { ROLL_FORWARD_AFTER_MS } from "../shared/roll-forward.ts";
-import { factsToJson } from "./facts-codec.ts";
 import type { ProcessState } from "./state.ts";
 import { taskDueAt } from "./task-work.ts";
 import { wakesDueAt } from "./wakes.ts";
 
 /** Heap bytes of an empty state, a header, a pending wake and a holder, near enough. */
 const BYTES = { state: 4_096, header: 500, wake: 400, holder: 200 } as const;
+
+const NO_LABELS = {};
 
 /** The holder of a lease in views and registers; no executor's name contains a colon. */
 export const holderOfLease = (leaseToken: LeaseToken): string => `process:${leaseToken}`;
@@ -52,13 +53,12 @@ export function summarize(state: ProcessState): StreamSummary {
   const dueAt = dueAtOf(state);
   return {
     state: prunedAt === null ? (end?.status ?? "running") : "pruned",
-    labels: registration?.labels ?? {},
+    labels: registration?.labels ?? NO_LABELS,
     ...(registration === null ? {} : { pool: registration.identity.kind }),
     ...(isClaimable(state) ? { runnableSince: createdAt } : {}),
     ...(dueAt === undefined ? {} : { dueAt }),
     ...(lease === null ? {} : { holder: holderOfLease(lease.leaseToken) }),
     gone: prunedAt !== null,
-    facts: () => factsToJson(state),
   };
 }
 

@@ -12,7 +12,7 @@ import { INITIAL_RUNTIME_STATE } from "./initial-state.ts";
 import { INPUTS_CLASS, RECEIPTS_CLASS } from "./record-codec.ts";
 import { OPERATIONS_CLASS } from "./operation-record.ts";
 import type { RuntimeState } from "./state.ts";
-import { bytesOf, summarize } from "./summarize.ts";
+import { bytesOf, facts, summarize } from "./summarize.ts";
 
 /** Bumped whenever the same events fold into another state. */
 const FOLD_VERSION = 3;
@@ -31,6 +31,7 @@ export const runtimeAggregate: Aggregate<RuntimeState, RuntimeCommand, RuntimeEv
     eventFromJson,
     bytesOf,
     summarize,
+    facts,
     forgettableCount,
     forgettable,
     forget,

@@ -10,7 +10,7 @@ import {
   registeredStory,
 } from "./testing/story.ts";
 
-const { stateFromJson, stateToJson, summarize } = runtimeAggregate;
+const { facts, stateFromJson, stateToJson } = runtimeAggregate;
 
 /** A runtime in the middle of everything. */
 function busyStory() {
@@ -40,7 +40,7 @@ test("a state survives its checkpoint: everything is found where it was", () => 
   for (const member of ["inputs", "keys", "superseding"] as const) {
     expect([...after[member].entries()]).toEqual([...before[member].entries()]);
   }
-  expect(summarize(after).facts()).toEqual(summarize(before).facts());
+  expect(facts(after)).toEqual(facts(before));
 });
 
 test("after a reload the runtime goes on as if nothing had happened", () => {

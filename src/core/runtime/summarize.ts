@@ -21,7 +21,8 @@ function holderName(lease: Pick<Lease, "executorId" | "incarnationId">): string 
   return `${encodeURIComponent(lease.executorId)}/${encodeURIComponent(lease.incarnationId)}`;
 }
 
-function factsOf(state: RuntimeState): JsonObject {
+/** What lists of runtimes show without loading the stream. */
+export function facts(state: RuntimeState): JsonObject {
   const { run, lease, lastExecutor, config, counts } = state;
   const { labels, ...settings } = config;
   return {
@@ -79,7 +80,6 @@ export function summarize(state: RuntimeState): StreamSummary {
     ...(lease === null ? {} : { holder: holderName(lease) }),
     ...(drain === undefined ? {} : { drain }),
     gone: registration !== "registered" || phase === "destroyed",
-    facts: () => factsOf(state),
   };
 }
 

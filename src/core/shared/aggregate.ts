@@ -105,8 +105,6 @@ export interface StreamSummary {
   readonly drain?: DrainSummary;
   /** True once the stream is over and left out of default listings. */
   readonly gone: boolean;
-  /** Shown by list RPCs without loading the stream; bounded, no payloads. Built when asked for. */
-  readonly facts: () => JsonObject;
 }
 
 /** A pure state machine over a stream; one per stream kind. */
@@ -136,6 +134,8 @@ export interface Aggregate<State, Command, Event, Reply> {
   /** Approximate heap bytes of a state, for the cache. */
   readonly bytesOf: (state: State) => number;
   readonly summarize: (state: State) => StreamSummary;
+  /** Shown by list RPCs without loading the stream; bounded, no payloads. */
+  readonly facts: (state: State) => JsonObject;
   /** How many terminal facts `forget` would move out now. */
   readonly forgettableCount: (state: State) => number;
   /** Rows for every terminal fact in `state`, oldest first. */

@@ -51,8 +51,8 @@ const wakeOutsideTheCommit: FlowBug = {
     processes: {
       ...processAggregate,
       summarize: (state) => {
-        const { state: name, labels, gone, facts } = processAggregate.summarize(state);
-        return { state: name, labels, gone, facts };
+        const { state: name, labels, gone } = processAggregate.summarize(state);
+        return { state: name, labels, gone };
       },
     },
   },

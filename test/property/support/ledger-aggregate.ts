@@ -145,8 +145,8 @@ export const ledgerAggregate: LedgerAggregate = {
     state: state.generation === 0 ? "idle" : "held",
     labels: {},
     gone: false,
-    facts: () => ({ total: state.total }),
   }),
+  facts: (state) => ({ total: state.total }),
   forgettableCount: (state) => (state.forgettable >= FORGETTABLE_MAX ? 1_000_000 : 0),
   forgettable: (state) =>
     consumedItems(state).map(([serial, item]) => ({
