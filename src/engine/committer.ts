@@ -20,7 +20,7 @@ import type { Prober } from "./freshness.ts";
 import type { JournalWriter } from "./journal-writer.ts";
 import type { Loader } from "./loader.ts";
 import type { EngineObserver } from "./observer.ts";
-import type { Clock, Entropy, RecordStore, StoredCommit } from "./ports.ts";
+import type { AppendOutcome, Clock, Entropy, RecordStore, StoredCommit } from "./ports.ts";
 import { lookUpRecords, NOTHING_FOUND } from "./record-lookups.ts";
 import { asUnavailable, releaseVerdicts } from "./release.ts";
 import type { PendingCommand, StreamEntry } from "./stream-entry.ts";
@@ -81,6 +81,19 @@ export interface ActiveCommand {
 /** The part of an entry that says whether it travels in batches of its own. */
 interface ContendedEntry {
   readonly conflictedMs: number;
+}
+
+/** A batch decided on a fold, and the commit that it causes, if any. */
+interface Attempt<State, Command, Event, Reply> {
+  readonly batch: readonly PendingCommand<State, Command, Event, Reply>[];
+  readonly before: StreamFold<State>;
+  readonly decided: DecidedBatch<State, Event, Reply>;
+  readonly stored: StoredCommit | undefined;
+}
+
+/** One that causes a commit. */
+interface SentAttempt<State, Command, Event, Reply> extends Attempt<State, Command, Event, Reply> {
+  readonly stored: StoredCommit;
 }
 
 /** Serves the queues of all streams. */
@@ -157,6 +170,9 @@ export function makeCommitter(options: CommitterOptions): Committer {
   }
 
   const isOpen = (pending: ActiveCommand): boolean => pending.status !== "settled";
+  const onBug = (error: unknown): void => observer.backgroundFailed("decide", error);
+  const hasForgotten = (entry: { readonly fold: StreamFold<unknown> | null }): boolean =>
+    entry.fold !== null && entry.fold.forgotten.links.length > 0;
 
   function lookUp<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
@@ -176,14 +192,20 @@ export function makeCommitter(options: CommitterOptions): Committer {
     );
   }
 
-  /** Writes a decided batch; false when another replica took the revision. */
-  async function write<State, Command, Event, Reply>(
+  /** Decides a batch on the fold as it is, and makes the commit of what it causes, if anything. */
+  function decide<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
-    decided: DecidedBatch<State, Event, Reply>,
-    at: number,
-  ): Promise<FoldedCommit<State, Event> | undefined> {
-    const before = entry.fold;
-    if (!before) return undefined;
+    before: StreamFold<State>,
+    batch: readonly PendingCommand<State, Command, Event, Reply>[],
+    found: FoundRecords,
+  ): Attempt<State, Command, Event, Reply> {
+    const at = Math.max(options.nowMs(), before.at);
+    const decided = decideBatch(entry, before, batch, { now: at, entropy, found, onBug });
+    if (decided.events.length === 0) return { batch, before, decided, stored: undefined };
+    for (const pending of batch) pending.status = "in_flight";
+    // Once per commit, however often it is sent: reads go by when a commit was begun.
+    entry.writesStarted += 1;
+    releaseEarly(entry, batch, decided, at);
     const stored = encodeCommit({
       stream: entry.stream,
       revision: before.revision + 1,
@@ -193,31 +215,26 @@ export function makeCommitter(options: CommitterOptions): Committer {
       events: decided.events,
       previousHash: before.hash,
     });
-    entry.writesStarted += 1;
-    const serial = entry.writesStarted;
-    if (!(await land(entry, stored))) return undefined;
-    entry.writesAcknowledged = serial;
-    const after = {
-      state: decided.state,
-      revision: stored.revision,
-      at,
-      hash: stored.hash,
-      ...foldRequests(before, decided.marks, stored.revision, at),
-      forgotten: before.forgotten,
-    };
-    const { marks: commands, events } = decided;
-    return { stored, commands, events, before, after, isOwn: true };
+    return { batch, before, decided, stored };
+  }
+
+  function send(
+    entry: ContendedEntry,
+    stored: StoredCommit,
+    settle: (outcome: AppendOutcome) => void,
+  ): void {
+    const contended = clock.monotonicMs() - entry.conflictedMs < CONTENDED_MS;
+    writer.write(stored, contended, settle);
   }
 
   /**
    * Sends a commit until it is certain what has its revision; true when it is this one. What had it
    * may vanish in a crash of the database before it was durable: then the revision is free again.
    */
-  async function land(entry: ContendedEntry, mine: StoredCommit): Promise<boolean> {
+  async function land(entry: ContendedEntry, mine: StoredCommit, first: AppendOutcome) {
     const { stream, revision } = mine;
+    let outcome = first;
     for (let attempt = 1; ; attempt += 1) {
-      const contended = clock.monotonicMs() - entry.conflictedMs < CONTENDED_MS;
-      const outcome = await writer.write(mine, contended);
       if (outcome === "stored") return true;
       if (outcome === "rejected") {
         const message = "The database refuses a commit of this stream";
@@ -230,7 +247,23 @@ export function makeCommitter(options: CommitterOptions): Committer {
         observer.backgroundFailed("read of a taken revision", error);
       }
       await delay(clock, backoffMs(CONFLICT_BACKOFF, attempt, entropy));
+      outcome = await new Promise<AppendOutcome>((resolve) => send(entry, mine, resolve));
     }
+  }
+
+  /** Folds a commit that landed and answers its batch; resolves when all answers are out. */
+  function settle<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    { batch, before, decided, stored }: SentAttempt<State, Command, Event, Reply>,
+  ): Promise<unknown> | undefined {
+    entry.writesAcknowledged = entry.writesStarted;
+    const { revision, at, hash } = stored;
+    const { state, marks: commands, events } = decided;
+    const requests = foldRequests(before, commands, revision, at);
+    const after = { state, revision, at, hash, ...requests, forgotten: before.forgotten };
+    const committed = { stored, commands, events, before, after, isOwn: true };
+    advance(entry, committed);
+    return releaseVerdicts(entry, batch, decided, committed, options.readAt);
   }
 
   function conflicted<State, Command, Event, Reply>(
@@ -253,42 +286,51 @@ export function makeCommitter(options: CommitterOptions): Committer {
     }
   }
 
-  /** Decides and commits (or confirms) until the batch has its answers. */
+  /** Looks up what the state has forgotten and decides; nothing when no command is open any more. */
+  async function begin<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    taken: readonly PendingCommand<State, Command, Event, Reply>[],
+  ): Promise<Attempt<State, Command, Event, Reply> | undefined> {
+    const found = hasForgotten(entry) ? await lookUp(entry, taken.filter(isOpen)) : NOTHING_FOUND;
+    // After the look-up: a command that was answered meanwhile must not be done.
+    const batch = taken.filter(isOpen);
+    if (!entry.fold || batch.length === 0) return undefined;
+    return decide(entry, entry.fold, batch, found);
+  }
+
+  /**
+   * Decides and commits (or confirms) until the batch has its answers; goes on from a first attempt
+   * that did not simply land.
+   */
   async function serve<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
     taken: readonly PendingCommand<State, Command, Event, Reply>[],
+    first?: Attempt<State, Command, Event, Reply>,
+    firstOutcome?: AppendOutcome,
   ): Promise<void> {
-    for (let tries = 1; ; tries += 1) {
-      const hasForgotten = entry.fold !== null && entry.fold.forgotten.links.length > 0;
-      const found = hasForgotten ? await lookUp(entry, taken.filter(isOpen)) : NOTHING_FOUND;
-      // After the look-up: a command that was answered meanwhile must not be done.
-      const batch = taken.every(isOpen) ? taken : taken.filter(isOpen);
-      const fold = entry.fold;
-      if (!fold || batch.length === 0) return;
-      const at = Math.max(options.nowMs(), fold.at);
-      const onBug = (error: unknown): void => observer.backgroundFailed("decide", error);
-      const decided = decideBatch(entry, fold, batch, { now: at, entropy, found, onBug });
-      if (decided.events.length === 0) {
-        const point = { stream: entry.stream, revision: fold.revision + 1 };
+    let attempt = first ?? (await begin(entry, taken));
+    let outcome = firstOutcome;
+    for (let tries = 1; attempt !== undefined; tries += 1) {
+      const { batch, before, decided, stored } = attempt;
+      if (stored === undefined) {
+        const point = { stream: entry.stream, revision: before.revision + 1 };
         if (!(await prober.exists(point))) {
           await releaseVerdicts(entry, batch, decided, undefined, options.readAt);
           return;
         }
-        await catchUp(entry, fold.revision + 1);
-        continue;
+        await catchUp(entry, before.revision + 1);
+      } else {
+        outcome ??= await new Promise<AppendOutcome>((resolve) => send(entry, stored, resolve));
+        if (await land(entry, stored, outcome)) {
+          await settle(entry, { ...attempt, stored });
+          return;
+        }
+        conflicted(entry, batch, tries);
+        await catchUp(entry, before.revision + 1);
+        if (tries > 1) await delay(clock, backoffMs(CONFLICT_BACKOFF, tries, entropy));
       }
-      for (const pending of batch) pending.status = "in_flight";
-      releaseEarly(entry, batch, decided, at);
-      const committed = await write(entry, decided, at);
-      if (committed) {
-        advance(entry, committed);
-        const repeats = releaseVerdicts(entry, batch, decided, committed, options.readAt);
-        if (repeats) await repeats;
-        return;
-      }
-      conflicted(entry, batch, tries);
-      await catchUp(entry, fold.revision + 1);
-      if (tries > 1) await delay(clock, backoffMs(CONFLICT_BACKOFF, tries, entropy));
+      outcome = undefined;
+      attempt = await begin(entry, taken);
     }
   }
 
@@ -310,6 +352,34 @@ export function makeCommitter(options: CommitterOptions): Committer {
     }
   }
 
+  /** Answers what a failure left open. */
+  function fail<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    batch: readonly PendingCommand<State, Command, Event, Reply>[],
+    error: unknown,
+  ): void {
+    const refused = asUnavailable(entry.stream, error);
+    if (refused instanceof RefusedError) {
+      const { reason } = refused.refusal;
+      if (reason === "STREAM_QUARANTINED" || reason === "STREAM_CORRUPT") {
+        entry.broken = refused;
+        observer.streamBroken(entry.stream, refused);
+      }
+    }
+    for (const pending of batch.filter(isOpen)) {
+      pending.status = "settled";
+      pending.reject(refused);
+    }
+  }
+
+  /** Commands stay in `pending` until they are settled, so that timeouts find them. */
+  function dropSettled<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+  ): void {
+    entry.pending = entry.pending.every(isOpen) ? entry.pending : entry.pending.filter(isOpen);
+  }
+
+  /** One task or one batch, whatever it takes. */
   async function step<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
   ): Promise<void> {
@@ -326,31 +396,70 @@ export function makeCommitter(options: CommitterOptions): Committer {
       batch = take(entry);
       await serve(entry, batch);
     } catch (error) {
-      const refused = asUnavailable(entry.stream, error);
-      if (refused instanceof RefusedError) {
-        const { reason } = refused.refusal;
-        if (reason === "STREAM_QUARANTINED" || reason === "STREAM_CORRUPT") {
-          entry.broken = refused;
-          observer.streamBroken(entry.stream, refused);
-        }
-      }
-      for (const pending of batch.filter(isOpen)) {
-        pending.status = "settled";
-        pending.reject(refused);
-      }
-    } finally {
-      // Commands stay in `pending` until they are settled, so that timeouts find them.
-      entry.pending = entry.pending.filter(isOpen);
+      fail(entry, batch, error);
+    }
+    dropSettled(entry);
+  }
+
+  /**
+   * The way of nearly every batch: it is decided and sent at once, lands, and is answered, and no
+   * promise is made for any of that. False when something has to be waited for first.
+   */
+  function stepAtOnce<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+  ): boolean {
+    const { fold } = entry;
+    if (entry.tasks.length > 0 || !fold || entry.broken || hasForgotten(entry)) return false;
+    if (options.pressure()) return false;
+    const batch = take(entry).filter(isOpen);
+    goOn(entry, batch, () => {
+      if (batch.length === 0) return undefined;
+      const attempt = decide(entry, fold, batch, NOTHING_FOUND);
+      const { stored } = attempt;
+      if (stored === undefined) return serve(entry, batch, attempt);
+      send(entry, stored, (outcome) => {
+        goOn(entry, batch, () =>
+          outcome === "stored"
+            ? settle(entry, { ...attempt, stored })
+            : serve(entry, batch, attempt, outcome),
+        );
+      });
+      return "sent";
+    });
+    return true;
+  }
+
+  /** Does the next part of a batch and works on, unless a commit was sent; never throws. */
+  function goOn<State, Command, Event, Reply>(
+    entry: StreamEntry<State, Command, Event, Reply>,
+    batch: readonly PendingCommand<State, Command, Event, Reply>[],
+    part: () => Promise<unknown> | "sent" | undefined,
+  ): void {
+    const finish = (): void => {
+      dropSettled(entry);
+      work(entry);
+    };
+    try {
+      const done = part();
+      if (done === "sent") return;
+      if (done) done.catch((error: unknown) => fail(entry, batch, error)).then(finish, onBug);
+      else finish();
+    } catch (error) {
+      fail(entry, batch, error);
+      finish();
     }
   }
 
-  async function drain<State, Command, Event, Reply>(
+  /** Works on an entry until it has to wait or has nothing left to do. */
+  function work<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
-  ): Promise<void> {
-    options.onActive(entry, true);
-    while (entry.tasks.length > 0 || entry.pending.length > 0) await step(entry);
-    entry.active = false;
-    options.onActive(entry, false);
+  ): void {
+    if (entry.tasks.length === 0 && entry.pending.length === 0) {
+      entry.active = false;
+      options.onActive(entry, false);
+    } else if (!stepAtOnce(entry)) {
+      void step(entry).then(() => work(entry));
+    }
   }
 
   function kick<State, Command, Event, Reply>(
@@ -358,7 +467,9 @@ export function makeCommitter(options: CommitterOptions): Committer {
   ): void {
     if (entry.active) return;
     entry.active = true;
-    void drain(entry);
+    options.onActive(entry, true);
+    // What is asked for in the same turn is decided together.
+    queueMicrotask(() => work(entry));
   }
 
   function exclusive<State, Command, Event, Reply, Result>(

@@ -40,6 +40,14 @@ const hastyClock: Clock = {
   },
 };
 
+function written(
+  writer: JournalWriter,
+  commit: StoredCommit,
+  contended: boolean,
+): Promise<AppendOutcome> {
+  return new Promise((resolve) => writer.write(commit, contended, resolve));
+}
+
 type Append = (commits: readonly StoredCommit[]) => Promise<readonly AppendOutcome[]>;
 
 interface Bench {
@@ -79,7 +87,7 @@ const stored: Append = async (commits) => commits.map(() => "stored");
 
 test("commits that wait in one turn travel together", async () => {
   const { writer, batches, announced } = makeBench(stored);
-  const outcomes = await Promise.all([1, 2, 3].map((it) => writer.write(commitAt(it), false)));
+  const outcomes = await Promise.all([1, 2, 3].map((it) => written(writer, commitAt(it), false)));
   expect(outcomes).toEqual(["stored", "stored", "stored"]);
   expect(batches.map((batch) => batch.length)).toEqual([3]);
   expect(announced).toEqual([1, 2, 3]);
@@ -93,7 +101,7 @@ test("an unknown outcome is followed by the identical commits until it is known"
     if (failures >= 0) throw new StorageError("unavailable", "no answer");
     return await stored(commits);
   });
-  const writing = Promise.all([1, 2].map((it) => writer.write(commitAt(it), false)));
+  const writing = Promise.all([1, 2].map((it) => written(writer, commitAt(it), false)));
   await nextTurn();
   await nextTurn();
   expect(writer.isFailing()).toBe(true);
@@ -112,7 +120,7 @@ test("a batch that is refused as a whole is halved until the culprit stands alon
     }
     return await stored(commits);
   });
-  const writing = Array.from({ length: 8 }, (_, it) => writer.write(commitAt(it + 1), false));
+  const writing = Array.from({ length: 8 }, (_, it) => written(writer, commitAt(it + 1), false));
   const outcomes = await Promise.all(writing);
   expect(outcomes.map((outcome, it) => (outcome === "stored" ? 0 : it + 1))).toEqual([
     0, 0, 0, 0, 5, 0, 0, 0,
@@ -129,7 +137,7 @@ test("a batch that failed before it was refused does not count as failing for ev
     attempt += 1;
     throw new StorageError(kind, kind);
   });
-  expect(await writer.write(commitAt(1), false)).toBe("rejected");
+  expect(await written(writer, commitAt(1), false)).toBe("rejected");
   expect(writer.isFailing()).toBe(false);
 });
 
@@ -137,7 +145,7 @@ test("outcomes belong to their commits, and only what was stored is announced", 
   const { writer, announced } = makeBench(async (commits) =>
     commits.map((commit) => (commit.revision % 2 === 0 ? "taken" : "stored")),
   );
-  const outcomes = await Promise.all([1, 2, 3].map((it) => writer.write(commitAt(it), false)));
+  const outcomes = await Promise.all([1, 2, 3].map((it) => written(writer, commitAt(it), false)));
   expect(outcomes).toEqual(["stored", "taken", "stored"]);
   expect(announced).toEqual([1, 3]);
 });
@@ -145,10 +153,10 @@ test("outcomes belong to their commits, and only what was stored is announced", 
 test("contended and large commits hold up nobody else", async () => {
   const { writer, batches } = makeBench(stored);
   await Promise.all([
-    writer.write(commitAt(1), false),
-    writer.write(commitAt(2), true),
-    writer.write(commitAt(3, `["${"x".repeat(300_000)}"]`), false),
-    writer.write(commitAt(4), false),
+    written(writer, commitAt(1), false),
+    written(writer, commitAt(2), true),
+    written(writer, commitAt(3, `["${"x".repeat(300_000)}"]`), false),
+    written(writer, commitAt(4), false),
   ]);
   const lanes = batches.map((batch) => batch.map((commit) => commit.revision));
   expect(new Set(lanes.map(String))).toEqual(new Set(["1,4", "2", "3"]));
@@ -158,7 +166,7 @@ test("a stopped writer sends nothing more", async () => {
   const { writer, batches } = makeBench(async () => {
     throw new StorageError("unavailable", "no answer");
   });
-  void writer.write(commitAt(1), false);
+  void written(writer, commitAt(1), false);
   await nextTurn();
   writer.stop();
   const sent = batches.length;

@@ -42,8 +42,12 @@ interface WriteLane {
 
 /** Shared batches of inserts. */
 export interface JournalWriter {
-  /** Resolves with a certain outcome, however long that takes. */
-  readonly write: (commit: StoredCommit, contended: boolean) => Promise<AppendOutcome>;
+  /** Calls `settle` with a certain outcome, however long that takes; it must not throw. */
+  readonly write: (
+    commit: StoredCommit,
+    contended: boolean,
+    settle: (outcome: AppendOutcome) => void,
+  ) => void;
   /** Commits that wait or are in flight. */
   readonly backlog: () => { readonly commits: number; readonly bytes: number };
   /** Time of the oldest commit without an outcome; `undefined` when there is none. */
@@ -160,20 +164,22 @@ export function makeJournalWriter(options: JournalWriterOptions): JournalWriter 
     }
   }
 
-  function write(commit: StoredCommit, contended: boolean): Promise<AppendOutcome> {
+  function write(
+    commit: StoredCommit,
+    contended: boolean,
+    settled: (outcome: AppendOutcome) => void,
+  ): void {
     const size = commitBytes(commit);
     const lane =
       size > LARGE_COMMIT_BYTES ? lanes.large : contended ? lanes.contended : lanes.normal;
     bytes += size;
-    return new Promise((resolve) => {
-      const item = { commit, bytes: size, settle: resolve };
-      open.add(item);
-      lane.queue.push(item);
-      if (lane.scheduled || !mayLeave(lane)) return;
-      lane.scheduled = true;
-      setImmediate(() => {
-        pump(lane);
-      });
+    const item = { commit, bytes: size, settle: settled };
+    open.add(item);
+    lane.queue.push(item);
+    if (lane.scheduled || !mayLeave(lane)) return;
+    lane.scheduled = true;
+    setImmediate(() => {
+      pump(lane);
     });
   }
 
