@@ -302,8 +302,8 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     for (const notice of noticesOf({ events: commit.events, before, after })) {
       deliver(stream, notice, isDeaf);
     }
-    if (after.run && after.run.runId !== before.run?.runId)
-      announceStart(stream, commit, standings);
+    const isStart = after.run !== null && after.run.runId !== before.run?.runId;
+    if (isStart) announceStart(stream, commit, standings);
     drains.follow(stream, before, after);
     if (!drains.offer(stream, after) && commit.isOwn && before.drain !== after.drain) {
       engine.relay.tellRunnable({ stream, revision: commit.after.revision });

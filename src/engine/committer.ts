@@ -221,10 +221,10 @@ export function makeCommitter(options: CommitterOptions): Committer {
   function send(
     entry: ContendedEntry,
     stored: StoredCommit,
-    settle: (outcome: AppendOutcome) => void,
+    onOutcome: (outcome: AppendOutcome) => void,
   ): void {
     const contended = clock.monotonicMs() - entry.conflictedMs < CONTENDED_MS;
-    writer.write(stored, contended, settle);
+    writer.write(stored, contended, onOutcome);
   }
 
   /**
