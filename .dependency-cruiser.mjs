@@ -95,18 +95,7 @@ export default {
       from: { path: "^src/" },
       to: { path: "^(test|bench|examples|scripts)/" },
     },
-    packages(
-      "core",
-      "^src/core/(?!shared/ordered-map[.]ts$)",
-      [],
-      "core uses no library; sorted-btree lives behind src/core/shared/ordered-map.ts",
-    ),
-    packages(
-      "ordered-map",
-      "^src/core/shared/ordered-map[.]ts$",
-      ["sorted-btree"],
-      "the one library of core",
-    ),
+    packages("core", "^src/core/", [], "core uses no library"),
     packages(
       "engine",
       "^src/engine/",

@@ -1,5 +1,6 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
-import { emptyOrderedMap, orderedMapOf } from "./ordered-map.ts";
+import { emptyOrderedMap, type OrderedMap, orderedMapOf } from "./ordered-map.ts";
 
 test("a change answers a new map and leaves the old one as it was", () => {
   const old = orderedMapOf<number, string>([
@@ -42,4 +43,101 @@ test("entries are ascending from a given key on", () => {
   expect([...map.keys(15)]).toEqual([20, 30]);
   expect([map.minKey(), map.maxKey()]).toEqual([10, 30]);
   expect([...map.values()]).toEqual(["a", "b", "c"]);
+});
+
+/** A change of the map that a number of the story says, made to a map and to a model of it. */
+type Change =
+  | { readonly type: "with" | "without"; readonly base: number; readonly key: number }
+  | {
+      readonly type: "withEntries" | "withoutKeys" | "append";
+      readonly base: number;
+      readonly keys: readonly number[];
+    };
+
+const key = fc.integer({ min: 0, max: 2000 });
+const change: fc.Arbitrary<Change> = fc.oneof(
+  fc.record({ type: fc.constantFrom("with", "without"), base: fc.nat(), key }),
+  fc.record({
+    type: fc.constantFrom("withEntries", "withoutKeys", "append"),
+    base: fc.nat(),
+    keys: fc.array(key, { maxLength: 300 }),
+  }),
+);
+
+interface Version {
+  readonly map: OrderedMap<number, string>;
+  readonly model: ReadonlyMap<number, string>;
+}
+
+function changed({ map, model }: Version, step: Change, value: string): Version {
+  const next = new Map(model);
+  switch (step.type) {
+    case "with":
+      return { map: map.with(step.key, value), model: next.set(step.key, value) };
+    case "without":
+      next.delete(step.key);
+      return { map: map.without(step.key), model: next };
+    case "withEntries": {
+      const entries = step.keys.map((it) => [it, `${value}-${it}`] as const);
+      for (const [it, its] of entries) next.set(it, its);
+      return { map: map.withEntries(entries), model: next };
+    }
+    case "withoutKeys":
+      for (const it of step.keys) next.delete(it);
+      return { map: map.withoutKeys(step.keys), model: next };
+    case "append": {
+      // One behind the other, as inputs come.
+      let grown = map;
+      let last = Math.max(-1, ...model.keys());
+      for (const it of step.keys) {
+        last += 1 + (it % 3);
+        grown = grown.with(last, value);
+        next.set(last, value);
+      }
+      return { map: grown, model: next };
+    }
+  }
+}
+
+function contentOf({ map }: Pick<Version, "map">): readonly (readonly [number, string])[] {
+  return [...map.entries()];
+}
+
+test("every version stays what it was, whatever is made out of it and of its descendants", () => {
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 40 }), (steps) => {
+      const versions: Version[] = [{ map: emptyOrderedMap(), model: new Map() }];
+      for (const [index, step] of steps.entries()) {
+        const base = versions[step.base % versions.length];
+        if (base) versions.push(changed(base, step, `v${index}`));
+      }
+      for (const { map, model } of versions) {
+        const expected = [...model].sort(([one], [other]) => one - other);
+        expect(contentOf({ map })).toEqual(expected);
+        expect(map.size).toBe(expected.length);
+        expect([map.minKey(), map.maxKey()]).toEqual([expected.at(0)?.[0], expected.at(-1)?.[0]]);
+        for (const probe of [0, 7, 500, 1999]) {
+          expect(map.get(probe)).toBe(model.get(probe));
+          expect(map.has(probe)).toBe(model.has(probe));
+          const above = expected.filter(([it]) => it >= probe).map(([it]) => it);
+          expect([...map.keys(probe)]).toEqual(above);
+        }
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("a map that loses its keys one by one, in any order, keeps the others to the end", () => {
+  const keys = Array.from({ length: 3000 }, (_, index) => (index * 1327) % 3000);
+  let map = orderedMapOf(keys.map((it) => [it, it] as const));
+  for (const [index, it] of keys.entries()) {
+    map = map.without(it);
+    expect(map.size).toBe(2999 - index);
+    const next = keys[index + 1];
+    if (next !== undefined) expect(map.get(next)).toBe(next);
+    expect(map.has(it)).toBe(false);
+  }
+  expect([...map.entries()]).toEqual([]);
+  expect(map.with(5, 5).minKey()).toBe(5);
 });
