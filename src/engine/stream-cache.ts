@@ -1,19 +1,21 @@
 /**
  * The entries of one aggregate in this process. All caches share one budget of bytes: when it is
- * used up, the least recently used idle entries go first; those that somebody works on or listens
- * to stay.
+ * used up, idle entries go that nobody asked for since the last sweep; those that somebody works on
+ * or listens to stay.
  */
 import type { StreamName } from "../core/shared/ids.ts";
 import { isIdle } from "./stream-entry.ts";
 
 const ENTRY_BYTES = 1500;
-/** Entries looked at per sweep; those in use go to the end, so that every sweep sees others. */
+/** Entries looked at per sweep; those that stay go to the end, so that every sweep sees others. */
 const SWEEP_MAX = 200;
 
 /** The part of an entry that the budget goes by. */
 interface CountedEntry {
   bytes: number;
   evicted: boolean;
+  /** Asked for since the last sweep that met it. */
+  recentlyUsed: boolean;
 }
 
 /** The bytes that all caches of a process may hold together. */
@@ -54,7 +56,7 @@ export interface StreamCache<Entry> {
 export function makeStreamCache<Entry extends Parameters<typeof isIdle>[0] & CountedEntry>(
   budget: CacheBudget,
 ): StreamCache<Entry> {
-  /** In order of use, the least recent first. */
+  /** In the order in which sweeps look at them; whoever was used since gets another round. */
   const entries = new Map<StreamName, Entry>();
 
   function evict(): void {
@@ -63,10 +65,11 @@ export function makeStreamCache<Entry extends Parameters<typeof isIdle>[0] & Cou
       if (!budget.isExceeded() || left === 0) return;
       left -= 1;
       entries.delete(stream);
-      if (isIdle(entry)) {
+      if (isIdle(entry) && !entry.recentlyUsed) {
         entry.evicted = true;
         budget.counted(-1, -entry.bytes - ENTRY_BYTES);
       } else {
+        entry.recentlyUsed = false;
         entries.set(stream, entry);
       }
     }
@@ -75,11 +78,12 @@ export function makeStreamCache<Entry extends Parameters<typeof isIdle>[0] & Cou
   return {
     get: (stream, make) => {
       const known = entries.get(stream);
-      // Out of the map while room is made: what is handed out is never evicted by that.
-      entries.delete(stream);
+      // Marked before room is made: what is handed out is never evicted by that.
+      if (known) known.recentlyUsed = true;
       if (budget.isExceeded()) evict();
-      const entry = known ?? make();
-      if (!known) budget.counted(1, ENTRY_BYTES);
+      if (known) return known;
+      const entry = make();
+      budget.counted(1, ENTRY_BYTES);
       entries.set(stream, entry);
       return entry;
     },

@@ -98,6 +98,8 @@ export interface StreamEntry<State, Command, Event, Reply> {
   readonly onAdvance: AdvanceListener<State, Event> | undefined;
   /** Bytes of the fold, as counted by the cache. */
   bytes: number;
+  /** Asked for since the cache last looked for room. */
+  recentlyUsed: boolean;
   /** True once the cache has dropped the entry; whoever still holds it may finish with it. */
   evicted: boolean;
 }
@@ -131,6 +133,7 @@ export function makeStreamEntry<State, Command, Event, Reply>(
     listeners: null,
     onAdvance,
     bytes: 0,
+    recentlyUsed: false,
     evicted: false,
   };
 }

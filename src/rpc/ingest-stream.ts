@@ -13,7 +13,13 @@ import type { Caller } from "./caller.ts";
 import { makeFieldCheck } from "./codec/field-check.ts";
 import { ingestErrorOf } from "./codec/ingest-outcome.ts";
 import { wireRefusalOf } from "./errors.ts";
-import { ingestResultOf, type IngestTerms, makeIngestOrder, prepareIngest } from "./ingest.ts";
+import {
+  ingestResultOf,
+  type IngestTerms,
+  makeIngestOrder,
+  type PreparedIngest,
+  prepareIngest,
+} from "./ingest.ts";
 import { makeOutbox } from "./outbox.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
 
@@ -83,31 +89,48 @@ export function makeIngestLane(
     return create(IngestStreamResponseSchema, { clientSequence, outcome });
   }
 
-  async function ingest(request: IngestStreamRequest): Promise<IngestStreamResponse> {
-    const prepared = prepareIngest(options, caller, makeFieldCheck(), request, TERMS);
+  /** Calls back with the response to a request; at once when it is refused before its stream. */
+  function ingest(
+    request: IngestStreamRequest,
+    answered: (response: IngestStreamResponse) => void,
+  ): void {
+    const { clientSequence } = request;
+    const fail = (error: unknown): void => answered(failed(clientSequence, error));
+    let prepared: PreparedIngest;
+    try {
+      prepared = prepareIngest(options, caller, makeFieldCheck(), request, TERMS);
+    } catch (error) {
+      fail(error);
+      return;
+    }
     const { heldBytes } = prepared;
     budget.take(heldBytes);
-    try {
-      const committed = await submit(prepared);
-      const { clientSequence } = request;
-      return create(IngestStreamResponseSchema, { clientSequence, ...ingestResultOf(committed) });
-    } finally {
-      budget.release(heldBytes);
-    }
+    submit(prepared).then(
+      (committed) => {
+        budget.release(heldBytes);
+        try {
+          const result = ingestResultOf(committed);
+          answered(create(IngestStreamResponseSchema, { clientSequence, ...result }));
+        } catch (error) {
+          fail(error);
+        }
+      },
+      (error: unknown) => {
+        budget.release(heldBytes);
+        fail(error);
+      },
+    );
   }
 
   return {
     take: (request) => {
-      const { runtimeId, clientSequence } = request;
+      const { runtimeId } = request;
       const slot: Slot = { response: null };
       const slots = waiting.get(runtimeId);
       if (slots) slots.push(slot);
       else waiting.set(runtimeId, [slot]);
       inFlight += 1;
-      ingest(request).then(
-        (response) => settle(runtimeId, slot, response),
-        (error: unknown) => settle(runtimeId, slot, failed(clientSequence, error)),
-      );
+      ingest(request, (response) => settle(runtimeId, slot, response));
     },
     inFlight: () => inFlight,
   };

@@ -10,13 +10,7 @@ import type {
   RuntimeReply,
 } from "../core/runtime/commands.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
-import {
-  type InputId,
-  inputIdOf,
-  type Revision,
-  runtimeIdOf,
-  type StreamName,
-} from "../core/shared/ids.ts";
+import { type InputId, inputIdOf, runtimeIdOf, type StreamName } from "../core/shared/ids.ts";
 import { RefusedError } from "../core/shared/refusal.ts";
 import type { BlobUses } from "../engine/blobs.ts";
 import type { Committed, CommandEnvelope } from "../engine/stream-entry.ts";
@@ -127,6 +121,9 @@ export function prepareIngest(
 /** What a commit, or the state, answered to an ingest. */
 export type IngestCommitted = Committed<RuntimeState, RuntimeEvent, RuntimeReply>;
 
+/** The part of it that its caller is told. */
+export type IngestAnswer = Pick<IngestCommitted, "reply" | "revision">;
+
 /** What a commit of an ingest needs of the service. */
 type CommitOptions = Pick<IngestOptions, "streams" | "blobs">;
 
@@ -178,7 +175,9 @@ export function submitIngest(
   options: CommitOptions,
   prepared: PreparedIngest,
 ): Promise<IngestCommitted> {
-  return commitWithBlobs(options, prepared, prepared.envelope);
+  const { stream, envelope, blobs } = prepared;
+  if (blobs.size === 0) return options.streams.submit(stream, envelope);
+  return commitWithBlobs(options, prepared, envelope);
 }
 
 /** Commits the items of one call in their order per runtime, whatever is to be stored first. */
@@ -204,8 +203,7 @@ export function makeIngestOrder(
 }
 
 /** The outcome in an answer to an ingest. */
-export function outcomeOf(committed: IngestCommitted): IngestOutcome {
-  const { reply } = committed;
+export function outcomeOf({ reply }: Pick<IngestAnswer, "reply">): IngestOutcome {
   if (reply.type === "ingested") return reply.outcome;
   throw new TypeError(`An ingest was answered with ${reply.type}`);
 }
@@ -218,11 +216,11 @@ export interface IngestResult {
 }
 
 /** What the caller of an ingest is told. */
-export function ingestResultOf(committed: IngestCommitted): IngestResult {
-  const { revision }: { readonly revision: Revision } = committed;
+export function ingestResultOf(answer: IngestAnswer): IngestResult {
+  const { revision } = answer;
   const isCommitted = revision > 0;
   return {
-    outcome: ingestOutcomeToProto(outcomeOf(committed), isCommitted),
+    outcome: ingestOutcomeToProto(outcomeOf(answer), isCommitted),
     revision: BigInt(revision),
     durable: isCommitted,
   };

@@ -32,7 +32,7 @@ import { requestHash } from "./codec/request-hash.ts";
 import { wireRefusalOf } from "./errors.ts";
 import {
   admittedInputId,
-  type IngestCommitted,
+  type IngestAnswer,
   ingestResultOf,
   type IngestTerms,
   makeIngestOrder,
@@ -139,19 +139,16 @@ function prepareBatch(
 export function makeRuntimeIngest(options: RuntimeServiceOptions): IngestService {
   const { streams, limits, waits, observer } = options;
 
-  async function batchResult(
-    entry: BatchEntry,
-    submit: (prepared: PreparedIngest) => Promise<IngestCommitted>,
-  ): Promise<IngestBatchResult> {
-    try {
-      if ("error" in entry) throw entry.error;
-      const committed = await submit(entry);
-      return create(IngestBatchResultSchema, ingestResultOf(committed));
-    } catch (error) {
-      if (wireRefusalOf(error).isBug) observer.itemFailed("IngestBatch", error);
-      const outcome = { case: "error", value: ingestErrorOf(error) } as const;
-      return create(IngestBatchResultSchema, { outcome });
-    }
+  function failedResult(error: unknown): IngestBatchResult {
+    if (wireRefusalOf(error).isBug) observer.itemFailed("IngestBatch", error);
+    const outcome = { case: "error", value: ingestErrorOf(error) } as const;
+    return create(IngestBatchResultSchema, { outcome });
+  }
+
+  /** Made when all items are answered: messages of a thousand would wait for the last one. */
+  function batchResult(settled: PromiseSettledResult<IngestAnswer>): IngestBatchResult {
+    if (settled.status === "rejected") return failedResult(settled.reason);
+    return create(IngestBatchResultSchema, ingestResultOf(settled.value));
   }
 
   return {
@@ -164,8 +161,14 @@ export function makeRuntimeIngest(options: RuntimeServiceOptions): IngestService
     ingestBatch: async (request, context) => {
       const entries = prepareBatch(options, callerOf(context), request);
       const submit = makeIngestOrder(options);
-      const results = await Promise.all(entries.map((entry) => batchResult(entry, submit)));
-      return create(IngestBatchResponseSchema, { results });
+      const answers = await Promise.allSettled(
+        entries.map(async (entry): Promise<IngestAnswer> => {
+          if ("error" in entry) throw entry.error;
+          const { reply, revision } = await submit(entry);
+          return { reply, revision };
+        }),
+      );
+      return create(IngestBatchResponseSchema, { results: answers.map(batchResult) });
     },
 
     ingestStream: (requests, context) => ingestStream(options, callerOf(context), requests),

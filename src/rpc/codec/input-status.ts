@@ -1,5 +1,6 @@
 /** The life of an input on the wire, told from the header that the folded state keeps. */
 import { create } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Input as CoreInput } from "../../core/runtime/input.ts";
 import type {
   InputHeader,
@@ -20,9 +21,12 @@ import { inputToProto } from "./input-to-proto.ts";
 import { policyToProto } from "./policy.ts";
 import { timestampToProto } from "./time.ts";
 
-function transitionToProto(transition: CoreInputTransition): InputTransition {
+function transitionToProto(
+  transition: CoreInputTransition,
+  time = timestampToProto(transition.at),
+): InputTransition {
   return create(InputTransitionSchema, {
-    time: timestampToProto(transition.at),
+    time,
     fromState: inputStates.toProto(transition.from),
     toState: inputStates.toProto(transition.to),
     reason: transition.cause,
@@ -31,15 +35,16 @@ function transitionToProto(transition: CoreInputTransition): InputTransition {
 }
 
 /** The admission as the first step: it is told by the header itself, not by its transitions. */
-function admissionToProto(header: InputHeader): InputTransition {
+function admissionToProto(header: InputHeader, time: Timestamp): InputTransition {
   const isQueued = header.lane !== undefined;
-  return transitionToProto({
+  const admission: CoreInputTransition = {
     at: header.admittedAt,
     from: "accepted",
     to: isQueued ? "queued" : "consumed",
     cause: isQueued ? "queue_accepted" : "consume_on_accept",
     revision: header.admittedRevision,
-  });
+  };
+  return transitionToProto(admission, time);
 }
 
 /** How an input ended. */
@@ -70,6 +75,8 @@ export function terminalOutcomeToProto(outcome: InputOutcome): InputTerminalOutc
 /** Where an input stands; with its payload when that is given. */
 export function inputStatusToProto(header: InputHeader, payload?: CoreInput): InputStatus {
   const { outcome, lastBoundarySequence, lane } = header;
+  const createdAt = timestampToProto(header.admittedAt);
+  const isUnchanged = header.updatedAt === header.admittedAt;
   const isBackingOff = header.state === "queued" && header.notBefore > header.updatedAt;
   return create(InputStatusSchema, {
     inputId: header.inputId,
@@ -80,7 +87,10 @@ export function inputStatusToProto(header: InputHeader, payload?: CoreInput): In
     ...(outcome === undefined ? {} : { terminalOutcome: terminalOutcomeToProto(outcome) }),
     attemptCount: header.attempts,
     ...(isBackingOff ? { nextAttemptTime: timestampToProto(header.notBefore) } : {}),
-    history: [admissionToProto(header), ...header.transitions.map(transitionToProto)],
+    history: [
+      admissionToProto(header, createdAt),
+      ...header.transitions.map((transition) => transitionToProto(transition)),
+    ],
     idempotencyKey: header.idempotencyKey ?? "",
     supersessionKey: header.supersessionKey ?? "",
     correlationId: header.correlationId ?? "",
@@ -88,8 +98,8 @@ export function inputStatusToProto(header: InputHeader, payload?: CoreInput): In
     ...(lastBoundarySequence === undefined
       ? {}
       : { lastBoundarySequence: BigInt(lastBoundarySequence) }),
-    createdAt: timestampToProto(header.admittedAt),
-    updatedAt: timestampToProto(header.updatedAt),
+    createdAt,
+    updatedAt: isUnchanged ? createdAt : timestampToProto(header.updatedAt),
     admittedRevision: BigInt(header.admittedRevision),
     payloadBytes: header.payloadBytes,
     ...(payload === undefined ? {} : { input: inputToProto(payload) }),
