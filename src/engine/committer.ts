@@ -286,7 +286,7 @@ export function makeCommitter(options: CommitterOptions): Committer {
     }
   }
 
-  /** Looks up what the state has forgotten and decides; nothing when no command is open any more. */
+  /** Looks up what the state has forgotten and decides; nothing when no command is open. */
   async function begin<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
     taken: readonly PendingCommand<State, Command, Event, Reply>[],

@@ -69,22 +69,22 @@ interface Version {
   readonly model: ReadonlyMap<number, string>;
 }
 
-function changed({ map, model }: Version, step: Change, value: string): Version {
-  const next = new Map(model);
+function next({ map, model }: Version, step: Change, value: string): Version {
+  const after = new Map(model);
   switch (step.type) {
     case "with":
-      return { map: map.with(step.key, value), model: next.set(step.key, value) };
+      return { map: map.with(step.key, value), model: after.set(step.key, value) };
     case "without":
-      next.delete(step.key);
-      return { map: map.without(step.key), model: next };
+      after.delete(step.key);
+      return { map: map.without(step.key), model: after };
     case "withEntries": {
       const entries = step.keys.map((it) => [it, `${value}-${it}`] as const);
-      for (const [it, its] of entries) next.set(it, its);
-      return { map: map.withEntries(entries), model: next };
+      for (const [it, its] of entries) after.set(it, its);
+      return { map: map.withEntries(entries), model: after };
     }
     case "withoutKeys":
-      for (const it of step.keys) next.delete(it);
-      return { map: map.withoutKeys(step.keys), model: next };
+      for (const it of step.keys) after.delete(it);
+      return { map: map.withoutKeys(step.keys), model: after };
     case "append": {
       // One behind the other, as inputs come.
       let grown = map;
@@ -92,9 +92,9 @@ function changed({ map, model }: Version, step: Change, value: string): Version 
       for (const it of step.keys) {
         last += 1 + (it % 3);
         grown = grown.with(last, value);
-        next.set(last, value);
+        after.set(last, value);
       }
-      return { map: grown, model: next };
+      return { map: grown, model: after };
     }
   }
 }
@@ -109,7 +109,7 @@ test("every version stays what it was, whatever is made out of it and of its des
       const versions: Version[] = [{ map: emptyOrderedMap(), model: new Map() }];
       for (const [index, step] of steps.entries()) {
         const base = versions[step.base % versions.length];
-        if (base) versions.push(changed(base, step, `v${index}`));
+        if (base) versions.push(next(base, step, `v${index}`));
       }
       for (const { map, model } of versions) {
         const expected = [...model].sort(([one], [other]) => one - other);
@@ -134,9 +134,7 @@ test("a map that loses its keys one by one, in any order, keeps the others to th
   for (const [index, it] of keys.entries()) {
     map = map.without(it);
     expect(map.size).toBe(2999 - index);
-    const next = keys[index + 1];
-    if (next !== undefined) expect(map.get(next)).toBe(next);
-    expect(map.has(it)).toBe(false);
+    expect([map.has(it), map.has(keys[index + 1] ?? -1)]).toEqual([false, index < 2999]);
   }
   expect([...map.entries()]).toEqual([]);
   expect(map.with(5, 5).minKey()).toBe(5);

@@ -182,8 +182,9 @@ function withSmallerChild<Key extends string | number, Value>(
 ): Branch<Key, Value> {
   const { keys, children } = branch;
   const size = branch.size - 1;
-  if (child.size === 0)
+  if (child.size === 0) {
     return { keys: keys.toSpliced(at, 1), children: children.toSpliced(at, 1), size };
+  }
   const left = at === 0 ? at : at - 1;
   const [first, second] = at === 0 ? [child, children[1]] : [children[left], child];
   const isSmall = first && second && widthOf(child) < WIDTH_MIN;
@@ -315,9 +316,10 @@ class TreeMap<Key extends string | number, Value> implements OrderedMap<Key, Val
   withEntries(entries: Iterable<readonly [Key, Value]>): OrderedMap<Key, Value> {
     const changes = new Map(entries);
     if (changes.size * REBUILD_SHARE <= this.size) {
-      let changed: OrderedMap<Key, Value> = this;
-      for (const [key, value] of changes) changed = changed.with(key, value);
-      return changed;
+      return [...changes].reduce<OrderedMap<Key, Value>>(
+        (map, [key, value]) => map.with(key, value),
+        this,
+      );
     }
     const kept = [...this.entries()].filter(([key]) => !changes.has(key));
     const all = [...kept, ...changes].sort(([one], [other]) => (one < other ? -1 : 1));
@@ -336,9 +338,7 @@ class TreeMap<Key extends string | number, Value> implements OrderedMap<Key, Val
     if (gone.size * REBUILD_SHARE > this.size) {
       return new TreeMap(built([...this.entries()].filter(([key]) => !gone.has(key))));
     }
-    let changed: OrderedMap<Key, Value> = this;
-    for (const key of gone) changed = changed.without(key);
-    return changed;
+    return [...gone].reduce<OrderedMap<Key, Value>>((map, key) => map.without(key), this);
   }
 
   entries(from?: Key): IterableIterator<[Key, Value]> {
