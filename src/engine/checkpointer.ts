@@ -14,6 +14,8 @@ import { filterWith, foldBytes, forgetRecords, type StreamFold } from "./stream-
 const COMMITS_PER_CHECKPOINT = 500;
 const BYTES_PER_CHECKPOINT = 4 * 1024 * 1024;
 const FORGETTABLE_PER_CHECKPOINT = 1000;
+/** One forgettable fact for so many bytes of the last checkpoint makes the next one worth it. */
+const BYTES_PER_FORGETTABLE = 4096;
 const CHUNK_ROWS = 500;
 const CONCURRENT_MAX = 2;
 
@@ -48,10 +50,16 @@ export function makeCheckpointer(options: CheckpointerOptions): Checkpointer {
     entry: StreamEntry<State, Command, Event, Reply>,
     fold: StreamFold<State>,
   ): boolean {
+    const { checkpointBytes, commitsSinceCheckpoint: commits, bytesSinceCheckpoint: bytes } = entry;
+    const isLong = commits >= COMMITS_PER_CHECKPOINT || bytes >= BYTES_PER_CHECKPOINT;
+    const forgettableMin = Math.max(
+      FORGETTABLE_PER_CHECKPOINT,
+      checkpointBytes / BYTES_PER_FORGETTABLE,
+    );
+    // No more is written for checkpoints than for the commits themselves, however large the state.
     return (
-      entry.commitsSinceCheckpoint >= COMMITS_PER_CHECKPOINT ||
-      entry.bytesSinceCheckpoint >= BYTES_PER_CHECKPOINT ||
-      entry.aggregate.forgettableCount(fold.state) >= FORGETTABLE_PER_CHECKPOINT
+      (isLong && bytes >= checkpointBytes) ||
+      entry.aggregate.forgettableCount(fold.state) >= forgettableMin
     );
   }
 
@@ -79,6 +87,7 @@ export function makeCheckpointer(options: CheckpointerOptions): Checkpointer {
       budget.measured(entry, foldBytes(aggregate, entry.fold));
       entry.commitsSinceCheckpoint = Math.max(0, entry.commitsSinceCheckpoint - commits);
       entry.bytesSinceCheckpoint = Math.max(0, entry.bytesSinceCheckpoint - bytes);
+      entry.checkpointBytes = stored.stateText.length;
     });
     observer.checkpointStored(stream, rows.length, stored.stateText.length);
   }

@@ -21,16 +21,10 @@ import type { JournalWriter } from "./journal-writer.ts";
 import type { Loader } from "./loader.ts";
 import type { EngineObserver } from "./observer.ts";
 import type { AppendOutcome, Clock, Entropy, RecordStore, StoredCommit } from "./ports.ts";
-import { lookUpRecords, NOTHING_FOUND } from "./record-lookups.ts";
+import { lookUpRecords, NOTHING_FOUND, wantedRecords } from "./record-lookups.ts";
 import { asUnavailable, releaseVerdicts } from "./release.ts";
 import type { PendingCommand, StreamEntry } from "./stream-entry.ts";
-import {
-  foldCommit,
-  type FoldedCommit,
-  foldRequests,
-  initialFold,
-  type StreamFold,
-} from "./stream-fold.ts";
+import { foldCommit, type FoldedCommit, foldRequests, type StreamFold } from "./stream-fold.ts";
 
 const BATCH_COMMANDS_MAX = 1000;
 const BATCH_BYTES_MAX = 4 * 1024 * 1024;
@@ -171,18 +165,6 @@ export function makeCommitter(options: CommitterOptions): Committer {
 
   const isOpen = (pending: ActiveCommand): boolean => pending.status !== "settled";
   const onBug = (error: unknown): void => observer.backgroundFailed("decide", error);
-  const hasForgotten = (entry: { readonly fold: StreamFold<unknown> | null }): boolean =>
-    entry.fold !== null && entry.fold.forgotten.links.length > 0;
-
-  function lookUp<State, Command, Event, Reply>(
-    entry: StreamEntry<State, Command, Event, Reply>,
-    batch: readonly PendingCommand<State, Command, Event, Reply>[],
-  ): Promise<FoundRecords> {
-    const { aggregate, stream, fold } = entry;
-    const wanted = batch.map(({ envelope }) => envelope.command);
-    const known = fold ?? initialFold(aggregate.initial);
-    return lookUpRecords(options.records, aggregate, stream, known, wanted);
-  }
 
   function unreadable(stream: string, revision: Revision): ReturnType<typeof refusalOf> {
     return refusalOf(
@@ -291,11 +273,12 @@ export function makeCommitter(options: CommitterOptions): Committer {
     entry: StreamEntry<State, Command, Event, Reply>,
     taken: readonly PendingCommand<State, Command, Event, Reply>[],
   ): Promise<Attempt<State, Command, Event, Reply> | undefined> {
-    const found = hasForgotten(entry) ? await lookUp(entry, taken.filter(isOpen)) : NOTHING_FOUND;
+    if (!entry.fold) return undefined;
+    const wanted = wantedRecords(entry.aggregate, entry.fold, taken.filter(isOpen));
+    const found = await lookUpRecords(options.records, entry.stream, wanted);
     // After the look-up: a command that was answered meanwhile must not be done.
     const batch = taken.filter(isOpen);
-    if (!entry.fold || batch.length === 0) return undefined;
-    return decide(entry, entry.fold, batch, found);
+    return batch.length === 0 ? undefined : decide(entry, entry.fold, batch, found);
   }
 
   /**
@@ -408,10 +391,10 @@ export function makeCommitter(options: CommitterOptions): Committer {
   function stepAtOnce<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
   ): boolean {
-    const { fold } = entry;
-    if (entry.tasks.length > 0 || !fold || entry.broken || hasForgotten(entry)) return false;
-    if (options.pressure()) return false;
+    const { aggregate, fold } = entry;
+    if (entry.tasks.length > 0 || !fold || entry.broken || options.pressure()) return false;
     const batch = take(entry).filter(isOpen);
+    if (wantedRecords(aggregate, fold, batch).size > 0) return false;
     goOn(entry, batch, () => {
       if (batch.length === 0) return undefined;
       const attempt = decide(entry, fold, batch, NOTHING_FOUND);

@@ -1,10 +1,11 @@
 /**
  * A growing Bloom filter over keys that a folded state has forgotten: "not in the filter" is
- * certain and costs no lookup. A chain of filters, each twice as large as the one before; at 14
- * bits and 9 probes per key one in a thousand new keys costs a needless lookup per filter.
+ * certain and costs no lookup. A chain of filters, each twice as large as the one before; at 20
+ * bits and 9 probes per key one in ten thousand new keys costs a needless lookup per filter.
+ * Commits of a busy stream take in dozens of keys, and one lookup holds up all of them.
  */
 const FIRST_CAPACITY = 1024;
-const BITS_PER_KEY = 14;
+const BITS_PER_KEY = 20;
 const PROBES = 9;
 
 /** One link of the chain. */

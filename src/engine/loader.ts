@@ -52,11 +52,14 @@ function makeJob<State, Command, Event, Reply>(
   let fold = initialFold(aggregate.initial);
   let commits = 0;
   let bytes = 0;
+  let checkpointBytes = 0;
   return {
     stream: entry.stream,
     foldVersion: aggregate.foldVersion,
     begin: (checkpoint) => {
-      if (checkpoint) fold = foldFromCheckpoint(aggregate, checkpoint);
+      if (!checkpoint) return;
+      fold = foldFromCheckpoint(aggregate, checkpoint);
+      checkpointBytes = checkpoint.stateText.length;
     },
     accept: (commit) => {
       if (commit.revision > fold.revision + 1) return false;
@@ -73,6 +76,7 @@ function makeJob<State, Command, Event, Reply>(
         budget.measured(entry, foldBytes(aggregate, fold));
         entry.commitsSinceCheckpoint = commits;
         entry.bytesSinceCheckpoint = bytes;
+        entry.checkpointBytes = checkpointBytes;
       } else if (error instanceof RefusedError) {
         entry.broken = error;
       }

@@ -10,23 +10,36 @@ import { filterKey, type StreamFold } from "./stream-fold.ts";
 /** What is found where nothing is forgotten. */
 export const NOTHING_FOUND: FoundRecords = { find: () => undefined };
 
-/** What `commands` need of the records beside `fold`; a key that is new costs nothing. */
-export async function lookUpRecords<State, Command>(
-  records: Pick<RecordStore, "find">,
+/** Lookups by record class. */
+type WantedRecords = ReadonlyMap<string, ReadonlySet<string>>;
+
+const NOTHING_WANTED: WantedRecords = new Map();
+
+/** What commands need of the records beside `fold`; a key that is new costs nothing. */
+export function wantedRecords<State, Command>(
   aggregate: Pick<Aggregate<State, Command, unknown, unknown>, "lookups">,
-  stream: StreamName,
   fold: StreamFold<State>,
-  commands: readonly Command[],
-): Promise<FoundRecords> {
-  if (fold.forgotten.links.length === 0) return NOTHING_FOUND;
+  batch: readonly { readonly envelope: { readonly command: Command } }[],
+): WantedRecords {
+  if (fold.forgotten.links.length === 0) return NOTHING_WANTED;
   const wanted = new Map<string, Set<string>>();
-  for (const command of commands) {
+  for (const { envelope } of batch) {
+    const { command } = envelope;
     for (const { recordClass, lookup } of aggregate.lookups(fold.state, command)) {
       if (!mayContain(fold.forgotten, filterKey(recordClass, lookup))) continue;
       const lookups = wanted.get(recordClass) ?? new Set();
       wanted.set(recordClass, lookups.add(lookup));
     }
   }
+  return wanted;
+}
+
+/** Fetches wanted records. */
+export async function lookUpRecords(
+  records: Pick<RecordStore, "find">,
+  stream: StreamName,
+  wanted: WantedRecords,
+): Promise<FoundRecords> {
   if (wanted.size === 0) return NOTHING_FOUND;
   const found = new Map<string, JsonObject>();
   for (const [recordClass, lookups] of wanted) {

@@ -20,7 +20,7 @@ import {
 import { repeatAnswer } from "./release.ts";
 import type { HistoryPage, Preview, Streams } from "./streams.ts";
 import { recordBody } from "./record-codec.ts";
-import { lookUpRecords } from "./record-lookups.ts";
+import { lookUpRecords, wantedRecords } from "./record-lookups.ts";
 import { makeStreamCache } from "./stream-cache.ts";
 import { verifyStream } from "./verify.ts";
 
@@ -90,9 +90,8 @@ export function makeStreams<State, Command, Event, Reply>(
       enqueuedMs: 0,
       status: "waiting" as const,
     };
-    const found = await lookUpRecords(storage.records, aggregate, stream, before, [
-      envelope.command,
-    ]);
+    const wanted = wantedRecords(aggregate, before, [pending]);
+    const found = await lookUpRecords(storage.records, stream, wanted);
     const onBug = (error: unknown): void => observer.backgroundFailed("decide", error);
     const entry = entryOf(stream);
     const decided = decideBatch(entry, before, [pending], { now, entropy, found, onBug });

@@ -93,6 +93,8 @@ export interface StreamEntry<State, Command, Event, Reply> {
   conflictedMs: number;
   commitsSinceCheckpoint: number;
   bytesSinceCheckpoint: number;
+  /** Size of the last checkpoint; 0 before there was one. */
+  checkpointBytes: number;
   checkpointing: boolean;
   listeners: Set<CommitListener<State, Event>> | null;
   readonly onAdvance: AdvanceListener<State, Event> | undefined;
@@ -129,6 +131,7 @@ export function makeStreamEntry<State, Command, Event, Reply>(
     conflictedMs: Number.NEGATIVE_INFINITY,
     commitsSinceCheckpoint: 0,
     bytesSinceCheckpoint: 0,
+    checkpointBytes: 0,
     checkpointing: false,
     listeners: null,
     onAdvance,
