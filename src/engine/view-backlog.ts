@@ -13,13 +13,12 @@ import type { StreamEntry } from "./stream-entry.ts";
 
 const FLUSH_INTERVAL_MS = 250;
 /**
- * Of many rows each interval writes the oldest share, but at least this many: so a row is written
- * once per interval while few streams are busy. While many are, it is written once per second, or
- * once in four seconds if its standing is the same.
+ * Of many rows each interval writes the oldest share, but at least so many: so a row is written
+ * once per interval while few streams are busy. While many are, it is written within a second, or
+ * within four seconds if its standing is the same.
  */
-const SHARE_ROWS_MIN = 500;
-const MOVED_SHARES = 4;
-const GROWN_SHARES = 16;
+const MOVED = { rowsMin: 500, shares: 4 };
+const GROWN = { rowsMin: 100, shares: 16 };
 const RETRY_INTERVAL_MS = 1000;
 const CHUNK_ROWS = 500;
 /** Streams with unwritten rows (about 1 KiB each) above which committers wait. */
@@ -196,9 +195,9 @@ export function makeViewBacklog(
   async function tick(): Promise<void> {
     let pauseMs = FLUSH_INTERVAL_MS;
     try {
-      const movedRows = Math.max(SHARE_ROWS_MIN, Math.ceil(moved.size / MOVED_SHARES));
-      const restRows = Math.max(0, SHARE_ROWS_MIN - moved.size);
-      await writeRows(movedRows, Math.max(restRows, Math.ceil(grown.size / GROWN_SHARES)));
+      const shareOf = ({ size }: { readonly size: number }, { rowsMin, shares }: typeof MOVED) =>
+        Math.max(rowsMin, Math.ceil(size / shares));
+      await writeRows(shareOf(moved, MOVED), shareOf(grown, GROWN));
     } catch (error) {
       observer.backgroundFailed("projection of views", error);
       pauseMs = RETRY_INTERVAL_MS;
