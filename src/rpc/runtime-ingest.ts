@@ -1,4 +1,5 @@
 /** Ingest, IngestBatch, IngestStream, IngestAndAwait and AwaitInput. */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
@@ -81,8 +82,32 @@ function prepareUnary(
   return prepareIngest(options, caller, check, request, terms);
 }
 
+/**
+ * Items of a batch that are worked on in one turn: the database gets the first ones while the rest
+ * is prepared, and other calls do not wait for a thousand inputs.
+ */
+const ITEMS_PER_TURN = 100;
+
+/** What is wrong with an item, or why it was not taken in. */
+interface FailedItem {
+  readonly error: unknown;
+}
+
 /** An item that is sent with its turn among those of its runtime, or what is wrong with it. */
-type BatchEntry = PreparedIngest | { readonly error: unknown };
+type BatchEntry = PreparedIngest | FailedItem;
+
+/** Makes something of every item, in order, some in each turn. */
+async function mapInTurns<Item, Made>(
+  items: readonly Item[],
+  make: (item: Item) => Made,
+): Promise<Made[]> {
+  const made: Made[] = [];
+  for (let start = 0; start < items.length; start += ITEMS_PER_TURN) {
+    if (start > 0) await nextTurn();
+    made.push(...items.slice(start, start + ITEMS_PER_TURN).map(make));
+  }
+  return made;
+}
 
 function tooLarge(what: "inputs" | "bytes", limit: number, actual: number): RefusedError {
   const message = `The batch has ${actual} ${what}, at most ${limit} are allowed`;
@@ -107,11 +132,11 @@ function prepareItem(
 }
 
 /** Checks all items; throws what is wrong with the batch as a whole. */
-function prepareBatch(
+async function prepareBatch(
   options: RuntimeServiceOptions,
   caller: Caller,
   request: IngestBatchRequest,
-): readonly BatchEntry[] {
+): Promise<readonly BatchEntry[]> {
   const { batchInputsMax, batchBytesMax } = options.limits;
   const check = makeFieldCheck();
   const requestId = checkOptionalId(check, request.requestId, "request_id");
@@ -120,7 +145,7 @@ function prepareBatch(
   finish(check);
   if (items.length > batchInputsMax) throw tooLarge("inputs", batchInputsMax, items.length);
   const turns = new Map<string, number>();
-  const entries = items.map((item) => {
+  const entries = await mapInTurns(items, (item) => {
     if (requestId === undefined) return prepareItem(options, caller, item, undefined);
     const turn = turns.get(item.runtimeId) ?? 0;
     turns.set(item.runtimeId, turn + 1);
@@ -146,9 +171,13 @@ export function makeRuntimeIngest(options: RuntimeServiceOptions): IngestService
   }
 
   /** Made when all items are answered: messages of a thousand would wait for the last one. */
-  function batchResult(settled: PromiseSettledResult<IngestAnswer>): IngestBatchResult {
-    if (settled.status === "rejected") return failedResult(settled.reason);
-    return create(IngestBatchResultSchema, ingestResultOf(settled.value));
+  function batchResult(answer: IngestAnswer | FailedItem): IngestBatchResult {
+    if ("error" in answer) return failedResult(answer.error);
+    try {
+      return create(IngestBatchResultSchema, ingestResultOf(answer));
+    } catch (error) {
+      return failedResult(error);
+    }
   }
 
   return {
@@ -159,16 +188,19 @@ export function makeRuntimeIngest(options: RuntimeServiceOptions): IngestService
     },
 
     ingestBatch: async (request, context) => {
-      const entries = prepareBatch(options, callerOf(context), request);
+      const entries = await prepareBatch(options, callerOf(context), request);
       const submit = makeIngestOrder(options);
-      const answers = await Promise.allSettled(
-        entries.map(async (entry): Promise<IngestAnswer> => {
-          if ("error" in entry) throw entry.error;
+      const answerOf = async (entry: BatchEntry): Promise<IngestAnswer | FailedItem> => {
+        if ("error" in entry) return entry;
+        try {
           const { reply, revision } = await submit(entry);
           return { reply, revision };
-        }),
-      );
-      return create(IngestBatchResponseSchema, { results: answers.map(batchResult) });
+        } catch (error) {
+          return { error };
+        }
+      };
+      const answers = await Promise.all(await mapInTurns(entries, answerOf));
+      return create(IngestBatchResponseSchema, { results: await mapInTurns(answers, batchResult) });
     },
 
     ingestStream: (requests, context) => ingestStream(options, callerOf(context), requests),
