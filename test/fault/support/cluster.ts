@@ -1,5 +1,5 @@
-// What a fault case runs on: replicas that share one embedded database on one data directory, and
-// executors, all real processes with their files in one temporary directory.
+// What a fault case runs on: replicas that share one database, an embedded one unless there is one
+// already, and executors, all real processes with their files in one temporary directory.
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +11,8 @@ import { makeReplica, type Replica } from "./replica-process.ts";
 /** What to start. */
 export interface ClusterOptions {
   readonly replicas: readonly string[];
+  /** A database that is there; an embedded one of its own when absent. */
+  readonly databaseUri?: string;
   /** Settings of every replica, by variable. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -38,9 +40,9 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const dataDirectory = join(directory, "data");
   const logDirectory = join(directory, "logs");
   await mkdir(logDirectory);
-  const { environment = {} } = options;
+  const { environment = {}, databaseUri } = options;
   const replicas = options.replicas.map((name) => {
-    return makeReplica({ name, dataDirectory, logDirectory, environment });
+    return makeReplica({ name, dataDirectory, logDirectory, databaseUri, environment });
   });
   const executors: ExecutorProcess[] = [];
   const database = databaseIn(dataDirectory);

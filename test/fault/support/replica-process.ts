@@ -1,5 +1,6 @@
 // One replica as a process of its own: `keelson serve` on an embedded database that it shares with
-// every replica of the same data directory. Its port stays the same over restarts.
+// every replica of the same data directory, or on one that is there. Its port stays the same over
+// restarts.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Child, type Ending, startChild } from "./child-process.ts";
@@ -10,6 +11,8 @@ export interface ReplicaOptions {
   readonly name: string;
   readonly dataDirectory: string;
   readonly logDirectory: string;
+  /** A database that is there; an embedded one of the data directory when absent. */
+  readonly databaseUri?: string | undefined;
   /** Settings over the defaults, by variable. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -36,7 +39,7 @@ const ADDRESS = /"address":"(127\.0\.0\.1:\d+)"[^\n]*"msg":"server serves"/;
 
 /** Makes a replica; it is not started yet. */
 export function makeReplica(options: ReplicaOptions): Replica {
-  const { name, dataDirectory, logDirectory } = options;
+  const { name, dataDirectory, logDirectory, databaseUri } = options;
   const logPath = join(logDirectory, `${name}.log`);
   let child: Child | undefined;
   let address = "";
@@ -60,10 +63,16 @@ export function makeReplica(options: ReplicaOptions): Replica {
 
   async function start(): Promise<void> {
     const port = address === "" ? "0" : (address.split(":")[1] ?? "0");
+    const isEmbedded = databaseUri === undefined;
+    const database = isEmbedded ? ["--embedded", "--data-dir", dataDirectory] : [];
     const started = startChild({
       script: "bin/keelson.js",
-      words: ["serve", "--embedded", "--data-dir", dataDirectory, "--port", port],
-      environment: { KEELSON_LOG_FORMAT: "json", ...options.environment },
+      words: ["serve", "--port", port, ...database],
+      environment: {
+        KEELSON_LOG_FORMAT: "json",
+        ...(isEmbedded ? {} : { KEELSON_MONGODB_URI: databaseUri }),
+        ...options.environment,
+      },
       logPath,
     });
     child = started;

@@ -40,7 +40,12 @@ export const SMALL_POOL = "small";
 
 const CONSUMED_DEADLINE_MS = 45_000;
 
-function makeScene(cluster: Cluster, recorder: HistoryRecorder, ending: AbortSignal): SmallScene {
+/** Makes the scene on a running cluster; it is over when the signal fires. */
+export function makeScene(
+  cluster: Cluster,
+  recorder: HistoryRecorder,
+  ending: AbortSignal,
+): SmallScene {
   const facts = { urls: cluster.urls, runtimeIds: [], recorder, seed: 1 };
   const client = makeFaultClient({ ...facts, closing: ending, ending }, 0);
   const { endpoints } = client;
