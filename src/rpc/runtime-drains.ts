@@ -5,9 +5,7 @@ import type { RuntimeCommand, RuntimeReply } from "../core/runtime/commands.ts";
 import { isDrainActive } from "../core/runtime/drain.ts";
 import type { RuntimeState } from "../core/runtime/state.ts";
 import type { StreamName } from "../core/shared/ids.ts";
-import { RefusedError } from "../core/shared/refusal.ts";
 import type { RuntimeCommit } from "../dispatch/runtime-streams.ts";
-import type { StreamRow } from "../engine/ports.ts";
 import type { PeerIngress } from "../../gen/keelson/runtime/v1/messages_pb.ts";
 import {
   AbortAllDrainsRequestSchema,
@@ -21,7 +19,7 @@ import {
   UpdatePeerIngressResponseSchema,
   WaitDrainResponseSchema,
 } from "../../gen/keelson/runtime/v1/service_pb.ts";
-import { type Caller, callerOf } from "./caller.ts";
+import { callerOf } from "./caller.ts";
 import { checkEnum } from "./codec/enum-codec.ts";
 import {
   checkBoundedText,
@@ -31,13 +29,13 @@ import {
   REASON_BYTES_MAX,
 } from "./codec/field-check.ts";
 import { drainExitReasons, endpointFromProto, peerIngressToProto } from "./codec/peer-ingress.ts";
-import { callerEnvelope, checkRequestMark, type RequestMark } from "./command-envelope.ts";
+import { callerEnvelope, checkRequestMark } from "./command-envelope.ts";
+import { makeAbortAllDrains } from "./drain-aborts.ts";
 import { requestHash } from "./codec/request-hash.ts";
 import { timestampToProto } from "./codec/time.ts";
-import { checkRuntime, freshHistory, RUNTIME_KIND, runtimeNotRegistered } from "./runtime-calls.ts";
+import { checkRuntime, freshHistory, runtimeNotRegistered } from "./runtime-calls.ts";
 import type { RuntimeServiceOptions } from "./runtime-options.ts";
 import { makeStreamWaits, type Telling } from "./stream-waits.ts";
-import { viewsAsOf } from "./views-as-of.ts";
 import { waitMs } from "./wait-time.ts";
 
 type DrainService = Pick<
@@ -47,8 +45,6 @@ type DrainService = Pick<
 
 /** Bytes of a command about a drain, near enough. */
 const COMMAND_BYTES = 500;
-/** Drains that are looked up and aborted at once. */
-const ABORT_ROWS = 500;
 
 /** Said again, each of them finds its work done. */
 const TERMS = { bytes: COMMAND_BYTES, retrySafe: true };
@@ -81,42 +77,9 @@ function isEnded(reply: RuntimeReply): boolean {
 
 /** Makes the part of the service that is about peer ingress and drains. */
 export function makeRuntimeDrains(options: RuntimeServiceOptions): DrainService {
-  const { streams, views, limits, clock, drainSignal } = options;
+  const { streams, limits, clock, drainSignal } = options;
+  const abortAll = makeAbortAllDrains(options);
   const waits = makeStreamWaits({ streams, clock, drainSignal, hear });
-
-  async function abort(
-    caller: Caller,
-    stream: StreamName,
-    reason: string | undefined,
-    mark: RequestMark | undefined,
-  ) {
-    const because = reason === undefined ? {} : { reason };
-    const command: RuntimeCommand = { type: "abort_drain", ...because };
-    return await streams.submit(stream, callerEnvelope(caller, command, mark, TERMS));
-  }
-
-  /**
-   * Whether this call, or the one that it repeats, ended the drain of a row. The mark names the
-   * drain that is there: a repetition is not taken for the end of one that was started since. A
-   * runtime that is gone by now has none.
-   */
-  async function abortRow(
-    caller: Caller,
-    row: StreamRow,
-    reason: string | undefined,
-    mark: RequestMark | undefined,
-  ): Promise<boolean> {
-    try {
-      const { sequence } = (await streams.fresh(row.stream)).state.drain;
-      const own = mark && { ...mark, requestId: `${mark.requestId}#${sequence}` };
-      return isEnded((await abort(caller, row.stream, reason, own)).reply);
-    } catch (error) {
-      const isGone =
-        error instanceof RefusedError && error.refusal.reason === "RUNTIME_NOT_REGISTERED";
-      if (isGone) return false;
-      throw error;
-    }
-  }
 
   return {
     updatePeerIngress: async (request, context) => {
@@ -173,7 +136,9 @@ export function makeRuntimeDrains(options: RuntimeServiceOptions): DrainService 
         requestHash(AbortDrainRequestSchema, request),
       );
       finish(check);
-      const committed = await abort(caller, stream, reason, mark);
+      const because = reason === undefined ? {} : { reason };
+      const command: RuntimeCommand = { type: "abort_drain", ...because };
+      const committed = await streams.submit(stream, callerEnvelope(caller, command, mark, TERMS));
       return create(AbortDrainResponseSchema, {
         aborted: isEnded(committed.reply),
         revision: BigInt(committed.revision),
@@ -188,20 +153,9 @@ export function makeRuntimeDrains(options: RuntimeServiceOptions): DrainService 
         requestHash(AbortAllDrainsRequestSchema, request),
       );
       finish(check);
-      const asOf = await viewsAsOf(options);
-      const query = { kind: RUNTIME_KIND, namespace: caller.namespace };
-      const seen = new Set<string>();
-      const aborted: string[] = [];
-      for (;;) {
-        const rows = await views.drains(query, seen.size + ABORT_ROWS);
-        const fresh = rows.filter((row) => !seen.has(row.id));
-        if (fresh.length === 0) break;
-        for (const row of fresh) seen.add(row.id);
-        const ended = await Promise.all(fresh.map((row) => abortRow(caller, row, reason, mark)));
-        aborted.push(...fresh.filter((_row, index) => ended[index]).map((row) => row.id));
-      }
+      const { runtimeIds, asOf } = await abortAll({ caller, reason, mark });
       return create(AbortAllDrainsResponseSchema, {
-        runtimeIds: aborted.toSorted(),
+        runtimeIds: [...runtimeIds],
         asOf: timestampToProto(asOf),
       });
     },

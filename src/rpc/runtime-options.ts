@@ -5,7 +5,7 @@ import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import type { Blobs } from "../engine/blobs.ts";
 import type { Membership } from "../engine/membership.ts";
-import type { Clock, Entropy, ViewStore } from "../engine/ports.ts";
+import type { Clock, Entropy, RecordStore, ViewStore } from "../engine/ports.ts";
 import type { CompletionWaits } from "./completion-waits.ts";
 import type { RpcObserver } from "./observer.ts";
 
@@ -40,6 +40,8 @@ export interface RuntimeServiceOptions {
   readonly streams: RuntimeStreams;
   readonly blobs: Pick<Blobs, "referring">;
   readonly views: Pick<ViewStore, "drains" | "list">;
+  /** Keeps the steps of calls over many runtimes. */
+  readonly records: Pick<RecordStore, "insert" | "list">;
   /** Writes this replica's view rows; rejects when the database does not take them. */
   readonly flushViews: () => Promise<void>;
   /** The other replicas, whose rows may lag behind. */

@@ -23,6 +23,7 @@ import { HEARTBEAT_MS } from "../engine/membership.ts";
 import type { Clock } from "../engine/ports.ts";
 import type { GrantsStreams } from "../flows/flow-streams.ts";
 import { type Flows, makeFlows } from "../flows/flows.ts";
+import { DRAIN_ABORTS_CLASS } from "../rpc/drain-aborts.ts";
 
 /** What a control plane is made of. */
 export interface ControlPlaneOptions extends EngineOptions {
@@ -54,11 +55,12 @@ export interface ControlPlane {
   readonly stop: () => Promise<void>;
 }
 
-/** Every record class of every aggregate. */
+/** Every record class of every aggregate, and of calls over many streams. */
 export const RECORD_CLASSES: readonly string[] = [
   ...runtimeAggregate.recordClasses,
   ...processAggregate.recordClasses,
   ...grantsAggregate.recordClasses,
+  DRAIN_ABORTS_CLASS,
 ];
 
 async function join(engine: Engine, clock: Clock): Promise<void> {

@@ -231,6 +231,7 @@ function routeOptionsOf(
       streams,
       blobs,
       views: storage.views,
+      records: storage.records,
       membership,
       replicaId,
       entropy: systemEntropy,

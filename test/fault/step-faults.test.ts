@@ -203,6 +203,55 @@ test("a drain that failed comes back once, killed in its backoff and at its end"
   await drainer.leave();
 });
 
+test("the end of all drains, killed half-way, goes on where it was and names all", async () => {
+  const { endpoints } = stage.client;
+  const headers = { "keelson-namespace": "crowd" };
+  const names = Array.from({ length: 520 }, (_runtime, index) => `crowd-${1_000 + index}`);
+  const endpoint = { address: "inproc://crowd" };
+  const reach = (runtimeId: string) => {
+    return endpoints.call(({ runtimes }, limits) => {
+      const request = { runtimeId, keepAlive: true, endpoint };
+      return runtimes.updatePeerIngress(request, { ...limits, headers });
+    });
+  };
+  for (let from = 0; from < names.length; from += 65) {
+    const some = names.slice(from, from + 65).map(async (runtimeId) => {
+      await endpoints.call(({ runtimes }, limits) => {
+        return runtimes.ensureRuntime({ runtimeId }, { ...limits, headers });
+      });
+      await reach(runtimeId);
+    });
+    await Promise.all(some);
+  }
+  const phases = async (): Promise<Readonly<Record<string, number>>> => {
+    const { runtimes: all } = await endpoints.call(({ runtimes }, limits) => {
+      return runtimes.listRuntimes({ pageSize: 1_000 }, { ...limits, headers });
+    });
+    const count = (phase: DrainPhase): number => {
+      return all.filter(({ peerIngress }) => peerIngress?.phase === phase).length;
+    };
+    return { starting: count(DrainPhase.STARTING), stopped: count(DrainPhase.STOPPED) };
+  };
+  const abortAll = () => {
+    return endpoints.call(({ runtimes }, limits) => {
+      const request = { requestId: "night", reason: "maintenance" };
+      return runtimes.abortAllDrains(request, { ...limits, headers });
+    });
+  };
+  const look = async (): Promise<void> => {
+    expect(await phases()).toEqual({ starting: 20, stopped: 500 });
+  };
+  // A step of 500 drains is over, and what the next one is to end is about to be noted.
+  const sought = commanded("insert", "drain_aborts", "crowd/night:000000000002");
+  const place = { place: "before", sought } as const;
+  const told = await stage.dyingAt({ ...place, look }, abortAll);
+  expect(told.runtimeIds).toEqual(names);
+  expect(await phases()).toEqual({ starting: 0, stopped: 520 });
+  await reach("crowd-1007");
+  expect(await abortAll()).toEqual(told);
+  expect(await phases()).toEqual({ starting: 1, stopped: 519 });
+});
+
 /** A content as an upload in pieces. */
 async function* uploadOf(content: Uint8Array) {
   yield { message: { case: "header" as const, value: {} } };
@@ -217,7 +266,8 @@ test("an upload whose server was killed in its middle is nothing, and is taken a
   const digest = hash("sha256", content);
   const { endpoints } = stage.client;
   let removal: Stop | undefined;
-  const place = { place: "before", sought: commanded("insert", ":000000000002") } as const;
+  const sought = commanded("insert", "blobChunks", ":000000000002");
+  const place = { place: "before", sought } as const;
   const look = (message: Buffer): void => {
     const uploadId = /([0-9a-f-]{36}):000000000002/.exec(message.toString("latin1"))?.[1];
     removal = stage.stopAt("after", commanded("delete", "blobs", uploadId ?? "no upload"));

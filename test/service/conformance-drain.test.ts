@@ -227,34 +227,43 @@ describe("ending", () => {
 describe("abort all, said again with its request id", () => {
   const request = { reason: "maintenance", requestId: "night" };
 
-  it("ends a drain that was started since, and claims no other", async () => {
+  it("is answered the same, and ends nothing that was started since", async () => {
     const clients = clientsOf(deployment.url);
     const { runtimes } = clients;
     const executor = await hosted(clients);
-    expect((await runtimes.abortAllDrains(request)).runtimeIds).toEqual([runtimeId]);
-    expect((await runtimes.abortAllDrains(request)).runtimeIds).toEqual([]);
+    const first = await runtimes.abortAllDrains(request);
+    expect(first.runtimeIds).toEqual([runtimeId]);
     await runtimes.updatePeerIngress({ runtimeId, keepAlive: true, endpoint });
-    const { drainSequence } = await untilPhase(clients, DrainPhase.RUNNING);
-    expect(drainSequence).toBe(2n);
-    expect((await runtimes.abortAllDrains(request)).runtimeIds).toEqual([runtimeId]);
-    expect((await ingressOf(clients)).phase).toBe(DrainPhase.STOPPED);
+    await untilPhase(clients, DrainPhase.RUNNING);
+    expect(await runtimes.abortAllDrains(request)).toEqual(first);
+    expect(await ingressOf(clients)).toMatchObject({
+      phase: DrainPhase.RUNNING,
+      drainSequence: 2n,
+    });
+    const other = { ...request, requestId: "the next night" };
+    expect((await runtimes.abortAllDrains(other)).runtimeIds).toEqual([runtimeId]);
     await expect
       .poll(() => drainsTold(executor.controls))
       .toEqual(["spawn 1", "abort 1", "spawn 2", "abort 2"]);
     executor.disconnect();
   });
 
-  it("reaches what the first call did not", async () => {
+  it("is answered the same where there was nothing to end", async () => {
     const clients = clientsOf(deployment.url);
     const { runtimes } = clients;
-    for (const each of ["one", "two"]) {
-      await runtimes.ensureRuntime({ runtimeId: each, config: { pool: "nobody" } });
-      await runtimes.updatePeerIngress({ runtimeId: each, keepAlive: true, endpoint });
-    }
-    await runtimes.abortDrain({ runtimeId: "one" });
-    expect((await runtimes.abortAllDrains(request)).runtimeIds).toEqual(["two"]);
-    await runtimes.updatePeerIngress({ runtimeId: "one", keepAlive: true, endpoint });
-    expect((await runtimes.abortAllDrains(request)).runtimeIds).toEqual(["one"]);
+    await runtimes.ensureRuntime({ runtimeId, config: { pool: "nobody" } });
+    const first = await runtimes.abortAllDrains(request);
+    expect(first.runtimeIds).toEqual([]);
+    await runtimes.updatePeerIngress({ runtimeId, keepAlive: true, endpoint });
+    expect(await runtimes.abortAllDrains(request)).toEqual(first);
+    expect((await ingressOf(clients)).phase).toBe(DrainPhase.STARTING);
+  });
+
+  it("is refused for another call", async () => {
+    const { runtimes } = clientsOf(deployment.url);
+    await runtimes.abortAllDrains(request);
+    const other = runtimes.abortAllDrains({ ...request, reason: "another" });
+    expect((await wireErrorOf(other)).reason).toBe("REQUEST_ID_REUSED");
   });
 });
 

@@ -183,7 +183,12 @@ export type RuntimeCommand =
       /** The drain that is meant; 0 means the present one. */
       readonly sequence: number;
     }
-  | { readonly type: "abort_drain"; readonly reason?: string }
+  | {
+      readonly type: "abort_drain";
+      readonly reason?: string;
+      /** The drain that is meant; the present one when absent. */
+      readonly sequence?: number;
+    }
   | {
       /** An executor that can drain takes the drain that waits for one. */
       readonly type: "host_drain";

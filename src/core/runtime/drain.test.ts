@@ -18,8 +18,9 @@ function exited(story: Story, reason: DrainExitReason, sequence = 0): boolean {
   return story.do({ type: "notify_drain_exited", reason, sequence }, "drain_ended").ended;
 }
 
-function abort(story: Story): boolean {
-  return story.do({ type: "abort_drain" }, "drain_ended").ended;
+function abort(story: Story, sequence?: number): boolean {
+  const drain = sequence === undefined ? {} : { sequence };
+  return story.do({ type: "abort_drain", ...drain }, "drain_ended").ended;
 }
 
 function phaseOf(story: Story): DrainPhase {
@@ -224,6 +225,15 @@ describe("the end of a drain", () => {
     exited(story, "failed");
     expect(abort(story)).toBe(true);
     expect(phaseOf(story)).toBe("stopped");
+  });
+
+  test("an abort that names an earlier drain leaves the present one alone", () => {
+    const story = hostedStory();
+    expect(abort(story, 1)).toBe(true);
+    update(story, true);
+    expect(abort(story, 1)).toBe(false);
+    expect(phaseOf(story)).toBe("starting");
+    expect(abort(story, 2)).toBe(true);
   });
 });
 

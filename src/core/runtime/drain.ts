@@ -67,6 +67,11 @@ export function isDrainActive({ phase }: Drain): boolean {
   return phase === "starting" || phase === "running";
 }
 
+/** Whether there is a drain to be ended: one that runs, or that waits, also to be tried again. */
+export function canEndDrain(drain: Drain): boolean {
+  return isDrainActive(drain) || drain.phase === "exited_respawnable";
+}
+
 /** Whether a drain waits for an executor, for the first time or again. */
 export function isDrainWaiting(state: RuntimeState): boolean {
   const { phase } = state.drain;
@@ -113,7 +118,7 @@ function startDrain(draft: Draft): void {
 /** Emits the abort of a drain, also of one that waits to be tried again. */
 function abortDrain(draft: Draft, reason: string | undefined): void {
   const { drain } = draft.state();
-  if (!isDrainActive(drain) && drain.phase !== "exited_respawnable") return;
+  if (!canEndDrain(drain)) return;
   const { sequence } = drain;
   const because = reason === undefined ? {} : { reason };
   draft.emit({ type: "drain_aborted", sequence, ...because });
@@ -201,18 +206,20 @@ export function decideDrainExited(
   return draft.commit();
 }
 
-/** Decides abort_drain; without a drain nothing is to be done. */
+/** Decides abort_drain; without a drain, or with another one, nothing is to be done. */
 export function decideAbortDrain(
   state: RuntimeState,
   command: CommandOf<"abort_drain">,
   context: DecideContext,
 ): RuntimeDecision {
   if (state.registration !== "registered") return refused(notRegistered(state));
+  const { reason, sequence = state.drain.sequence } = command;
+  if (sequence !== state.drain.sequence || !canEndDrain(state.drain)) {
+    return { kind: "answer", reply: { type: "drain_ended", ended: false } };
+  }
   const draft = openDraft(state, context);
-  abortDrain(draft, command.reason);
-  return draft.state() === state
-    ? { kind: "answer", reply: { type: "drain_ended", ended: false } }
-    : draft.commit();
+  abortDrain(draft, reason);
+  return draft.commit();
 }
 
 /** Whether this incarnation may have the drain: the holder of the lease before anybody else. */

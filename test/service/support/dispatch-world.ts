@@ -113,7 +113,7 @@ function servicesOf(
   name: string,
   controlPlane: ControlPlane,
   streams: RuntimeStreams,
-  { views }: Pick<Storage, "views">,
+  { views, records }: Pick<Storage, "views" | "records">,
   clock: ManualClock,
 ) {
   const { engine, payloads, dispatcher, blobs } = controlPlane;
@@ -135,6 +135,7 @@ function servicesOf(
     streams,
     blobs,
     views,
+    records,
     flushViews: engine.views.flush,
     membership: engine.membership,
     replicaId: name,

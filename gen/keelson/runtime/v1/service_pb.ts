@@ -3493,8 +3493,8 @@ export type AbortAllDrainsRequest = Message<"keelson.runtime.v1.AbortAllDrainsRe
   reason: string;
 
   /**
-   * Idempotency id of the call, kept in the history of each runtime for each drain that it ended.
-   * Repeated, the call ends what the first one did not reach, and what was started since. Optional.
+   * Idempotency id of the call. Repeated, the call ends what the first one did not come to, nothing
+   * that was started since, and answers the same. Optional.
    *
    * @generated from field: string request_id = 2;
    */
@@ -3515,8 +3515,7 @@ export const AbortAllDrainsRequestSchema: GenMessage<AbortAllDrainsRequest> = /*
  */
 export type AbortAllDrainsResponse = Message<"keelson.runtime.v1.AbortAllDrainsResponse"> & {
   /**
-   * Runtimes whose drain this call ended, by name. A repetition names those that it ended itself:
-   * what the first call ended is not active any more.
+   * Runtimes whose drain this call ended, or the one that it repeats; by name.
    *
    * @generated from field: repeated string runtime_ids = 1;
    */
