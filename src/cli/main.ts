@@ -40,6 +40,17 @@ for (const command of [
   program.addCommand(inherit(command));
 }
 
+// A reader that went away, such as `head`, ends a command without a word. The log of a server does
+// not come this way.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(EXIT_CODES.ok);
+  throw error;
+});
+// Nobody hears a complaint either; how the command ends is still told by its code.
+process.stderr.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -1,4 +1,4 @@
-// The commands about blobs and drains, against a real server.
+// The commands about blobs, against a real server.
 import { hash, randomBytes, randomUUID } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -58,25 +58,5 @@ describe("keelson blob", () => {
     const put = await run("blob", "put", source, "--digest", hash("sha256", "something else"));
     expect(put.exitCode).toBe(2);
     expect(put.stderr).toContain("BLOB_DIGEST_MISMATCH");
-  });
-});
-
-describe("keelson runtime drain", () => {
-  it("says the ingress, shows it, and ends and awaits the drain", async () => {
-    const { run } = inFreshNamespace();
-    await run("runtime", "ensure", "agent-1");
-    const words = ["runtime", "drain", "ingress", "agent-1", "--keep-alive"];
-    const said = await run(...words, "--peer-address", "inproc://agent-1");
-    expect(said.stdout).toContain("a drain was started");
-    const shown = await run("runtime", "get", "agent-1");
-    expect(shown.stdout).toContain("ingress inproc://agent-1; drain starting");
-    const waited = await run("runtime", "drain", "wait", "agent-1", "--timeout", "200ms");
-    expect(waited.exitCode).toBe(8);
-    const aborted = await run("runtime", "drain", "abort-all", "--yes");
-    expect(aborted.stdout).toBe("agent-1\n");
-    expect((await run("runtime", "drain", "wait", "agent-1")).exitCode).toBe(0);
-    const exited = await run("runtime", "drain", "exited", "agent-1", "--reason", "failed");
-    expect(exited.stdout).toContain("there was no such drain");
-    expect((await run("runtime", "drain", "abort", "agent-1")).stdout).toContain("no drain");
   });
 });

@@ -142,20 +142,11 @@ function report(error: unknown, address: string, output: Output): ClientExitCode
   return exitCodeOfStatus(failure.code);
 }
 
-/** A reader that went away, such as `head`, ends the command without a word. */
-function endWithReader(): void {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(CLIENT_EXIT_CODES.ok);
-    throw error;
-  });
-}
-
 /** Does the work of a command; it answers the code to end with, 0 when it answers nothing. */
 export async function runClient(
   flags: ClientFlags,
   work: (workplace: Workplace) => Promise<ClientExitCode | undefined>,
 ): Promise<void> {
-  endWithReader();
   const output = makeOutput(flags.output);
   let connection: Connection | undefined;
   try {
