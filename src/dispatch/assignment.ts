@@ -22,7 +22,7 @@ export async function assignmentOf(
     epochId: state.epochId,
     startedAt: run.startedAt,
     nextReceiptSequence: nextSequence(run),
-    interruptRequested: run.interruptRequested,
+    interruptRequested: run.interruptedAt !== null,
     sessionSnapshot: state.sessionSnapshot,
     inputs: await payloads.read(stream, state, ids),
     stagedInputIds: run.staged,

@@ -74,7 +74,7 @@ export function makeHeldRuns(options: HeldRunsOptions): HeldRuns {
     const now = streams.peek(stream)?.state;
     if (!assignment || !now?.run || now.run.runId !== runId) return;
     if (session.held.get(stream) !== held) return;
-    const { interruptRequested } = now.run;
+    const interruptRequested = now.run.interruptedAt !== null;
     tell(session, { type: "run_assigned", assignment: { ...assignment, interruptRequested } });
     const steer = steerNotice(now);
     if (steer) tell(session, steer);
@@ -105,7 +105,7 @@ export function makeHeldRuns(options: HeldRunsOptions): HeldRuns {
     const nowMs = clock.monotonicMs();
     const toldMs = session.interruptedMs.get(run.runId) ?? Number.NEGATIVE_INFINITY;
     const isDue = !session.terms.polls || nowMs - toldMs >= REMIND_MS;
-    if (run.interruptRequested && isDue) {
+    if (run.interruptedAt !== null && isDue) {
       const { runId, generation } = run;
       session.interruptedMs.set(runId, nowMs);
       tell(session, { type: "control", runtimeId, runId, generation, control: "interrupt" });

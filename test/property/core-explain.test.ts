@@ -68,7 +68,7 @@ function isTrue(cause: Cause, state: RuntimeState, facts: ExecutorFacts, now: nu
     case "run_in_flight":
       return run?.runId === cause.runId && run.acknowledged && run.attempt === cause.attempt;
     case "interrupt_pending":
-      return run?.runId === cause.runId && run.interruptRequested;
+      return run?.runId === cause.runId && run.interruptedAt === cause.since;
     case "intake_full":
       return queued.length === cause.queued && cause.queued >= cause.limit;
     case "nothing_queued":

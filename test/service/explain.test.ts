@@ -93,6 +93,9 @@ describe("a runtime with an executor", () => {
       { kind: RuntimeCauseKind.RUN_IN_FLIGHT, runId, generation, attempt: 1, ...identity },
       { kind: RuntimeCauseKind.INTERRUPT_PENDING, runId, ...identity },
     ]);
+    for (const { since, elapsed } of await causesOf(clients)) {
+      expect([since, elapsed]).not.toContain(undefined);
+    }
   });
 
   it("names the input that backs off, after which attempt and until when", async () => {
@@ -135,6 +138,12 @@ describe("a runtime that takes nothing", () => {
     await runtimes.ensureRuntime({ runtimeId, config: { queueLimit: 1 } });
     await ingest(clients, "a");
     expect(await kindsOf(clients)).toEqual(["NO_EXECUTOR", "INTAKE_FULL"]);
+    const [, full] = await causesOf(clients);
+    const { input } = await runtimes.getInput({
+      runtimeId,
+      target: { case: "inputId", value: "a" },
+    });
+    expect(full?.since).toEqual(input?.createdAt);
     await runtimes.retire({ runtimeId });
     expect(await kindsOf(clients)).toEqual(["NO_EXECUTOR", "RETIRED", "INTAKE_FULL"]);
     await runtimes.stopRuntime({ runtimeId });

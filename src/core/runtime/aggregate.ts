@@ -15,7 +15,7 @@ import type { RuntimeState } from "./state.ts";
 import { bytesOf, facts, summarize } from "./summarize.ts";
 
 /** Bumped whenever the same events fold into another state. */
-const FOLD_VERSION = 3;
+const FOLD_VERSION = 4;
 
 /** The runtime aggregate. */
 export const runtimeAggregate: Aggregate<RuntimeState, RuntimeCommand, RuntimeEvent, RuntimeReply> =

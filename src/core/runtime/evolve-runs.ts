@@ -57,7 +57,7 @@ export function foldRunStarted(
     contributors: inputIds,
     staged: inputIds,
     boundaries: [],
-    interruptRequested: false,
+    interruptedAt: null,
   };
   return { ...withHeaders(state, staged), run, wake: false };
 }
@@ -267,6 +267,7 @@ export function foldRunReturned(
 export function foldRunInterrupted(
   state: RuntimeState,
   event: EventOf<"run_interrupted">,
+  position: EventPosition,
 ): RuntimeState {
-  return { ...state, run: { ...runOf(state, event), interruptRequested: true } };
+  return { ...state, run: { ...runOf(state, event), interruptedAt: position.at } };
 }

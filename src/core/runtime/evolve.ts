@@ -94,7 +94,7 @@ function foldRun(state: RuntimeState, event: RunEvent, position: EventPosition):
     case "boundary_committed":
       return foldBoundary(state, event, position);
     case "run_interrupted":
-      return foldRunInterrupted(state, event);
+      return foldRunInterrupted(state, event, position);
     case "run_completed":
       return foldRunCompleted(state, event, position);
     case "run_failed":
@@ -188,18 +188,25 @@ function fold(state: RuntimeState, event: RuntimeEvent, position: EventPosition)
   }
 }
 
+/** Whether as much is queued as may be. */
+function isFull(state: RuntimeState): boolean {
+  return queuedCount(state) >= state.config.queueLimit;
+}
+
 /** Since when the runtime is as it is after an event. */
 function standingSince(before: RuntimeState, after: RuntimeState, at: TimeMs): StandingSince {
   const isRegistrationNew = before.registration !== after.registration;
   const isFirst = before.registration === "none" && isRegistrationNew;
   const isPhaseNew = before.phase !== after.phase || isFirst;
   const isEmptyNew = (queuedCount(before) > 0 && queuedCount(after) === 0) || isFirst;
+  const isFullNew = isFull(after) && !isFull(before);
   const { since } = before;
-  if (!isRegistrationNew && !isPhaseNew && !isEmptyNew) return since;
+  if (!isRegistrationNew && !isPhaseNew && !isEmptyNew && !isFullNew) return since;
   return {
     registration: isRegistrationNew ? at : since.registration,
     phase: isPhaseNew ? at : since.phase,
     empty: isEmptyNew ? at : since.empty,
+    full: isFullNew ? at : since.full,
   };
 }
 

@@ -52,10 +52,13 @@ test("a run is told with its executor, and whether its end was asked for", () =>
   const until = since + 10_000;
   expect(causes(story)).toEqual([{ type: "run_unacknowledged", runId, since, until, ...about }]);
   story.acknowledge();
+  story.now += 2_000;
   story.do({ type: "interrupt_run" }, "interrupted");
+  const askedAt = story.now;
+  story.now += 1_000;
   expect(causes(story)).toEqual([
     { type: "run_in_flight", runId, attempt: 1, since, ...about },
-    { type: "interrupt_pending", runId, ...about },
+    { type: "interrupt_pending", runId, since: askedAt, ...about },
   ]);
 });
 
@@ -111,8 +114,27 @@ test("a closed or full intake comes after what holds the queue up", () => {
   story.do({ type: "retire", abandonIfUnattached: false }, "report");
   expect(causes(story, NOBODY).slice(1)).toEqual([
     { type: "retired", since },
-    { type: "intake_full", queued: 1, limit: 1 },
+    { type: "intake_full", queued: 1, limit: 1, since },
   ]);
+});
+
+test("a full intake is told since it was filled last, or since its limit came down", () => {
+  const story = registeredStory({ queueLimit: 2 });
+  const fullCause = () => causes(story).find(({ type }) => type === "intake_full");
+  story.ingest("a", prompt("a"));
+  expect(fullCause()).toBeUndefined();
+  story.now += 1_000;
+  story.ingest("b", prompt("b"));
+  const filledAt = story.now;
+  story.now += 1_000;
+  expect(fullCause()).toEqual({ type: "intake_full", queued: 2, limit: 2, since: filledAt });
+  story.assign();
+  story.boundary();
+  story.complete();
+  expect(fullCause()).toBeUndefined();
+  story.now += 1_000;
+  story.ensure({ queueLimit: 1 });
+  expect(fullCause()).toEqual({ type: "intake_full", queued: 1, limit: 1, since: story.now });
 });
 
 test("what is over is told alone, with the time when it ended", () => {

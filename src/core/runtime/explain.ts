@@ -57,9 +57,15 @@ export type Cause =
       /** The executor was asked to end the run and has not done so yet. */
       readonly type: "interrupt_pending";
       readonly runId: RunId;
+      readonly since: TimeMs;
     } & AboutExecutor)
   | { readonly type: "retired"; readonly since: TimeMs }
-  | { readonly type: "intake_full"; readonly queued: number; readonly limit: number }
+  | {
+      readonly type: "intake_full";
+      readonly queued: number;
+      readonly limit: number;
+      readonly since: TimeMs;
+    }
   | { readonly type: "nothing_queued"; readonly since: TimeMs }
   | {
       /** The head of a lane waits after a failed attempt, and the lane with it. */
@@ -123,9 +129,9 @@ function runCauses(state: RuntimeState): readonly Cause[] {
         until: since + ACKNOWLEDGE_TIMEOUT_MS,
         ...holder,
       };
-  return run.interruptRequested
-    ? [flight, { type: "interrupt_pending", runId, ...holder }]
-    : [flight];
+  const { interruptedAt } = run;
+  if (interruptedAt === null) return [flight];
+  return [flight, { type: "interrupt_pending", runId, since: interruptedAt, ...holder }];
 }
 
 function headsOf(state: RuntimeState): readonly InputHeader[] {
@@ -205,7 +211,9 @@ export function explain(state: RuntimeState, facts: ExecutorFacts, now: TimeMs):
   const isFull = queued >= config.queueLimit;
   const intake: readonly Cause[] = [
     ...(phase === "retired" ? [{ type: phase, since: since.phase } as const] : []),
-    ...(isFull ? [{ type: "intake_full", queued, limit: config.queueLimit } as const] : []),
+    ...(isFull
+      ? [{ type: "intake_full", queued, limit: config.queueLimit, since: since.full } as const]
+      : []),
   ];
   if (state.run !== null) return [...runCauses(state), ...intake];
   const served =

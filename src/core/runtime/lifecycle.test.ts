@@ -432,7 +432,7 @@ describe("interrupt (decision 12)", () => {
     const story = STORIES_IN.running();
     const { runId } = story.run();
     expect(story.do({ type: "interrupt_run" }, "interrupted").runId).toBe(runId);
-    expect(story.run().interruptRequested).toBe(true);
+    expect(story.run().interruptedAt).toBe(story.now);
     const before = story.state;
     story.do({ type: "interrupt_run", runId }, "interrupted");
     expect(story.state).toBe(before);

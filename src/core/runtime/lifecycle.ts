@@ -218,7 +218,7 @@ export function decideInterruptRun(
     const ended = state.endedRuns.find(({ runId }) => runId === command.runId);
     return refused(ended === undefined ? runNotFound(state, command.runId) : runEnded(ended));
   }
-  if (run.interruptRequested) {
+  if (run.interruptedAt !== null) {
     return { kind: "answer", reply: { type: "interrupted", runId: run.runId } };
   }
   const { runId } = run;

@@ -180,7 +180,8 @@ export interface Run {
   /** Contributors still staged, that is without a receipt. */
   readonly staged: readonly InputId[];
   readonly boundaries: readonly BoundaryMark[];
-  readonly interruptRequested: boolean;
+  /** When its executor was asked to end it; null while nobody asked. */
+  readonly interruptedAt: TimeMs | null;
 }
 
 /** How a finished run ended, kept for repeated calls. */
@@ -245,6 +246,8 @@ export interface StandingSince {
   readonly phase: TimeMs;
   /** Since when nothing is queued, or was when something came. */
   readonly empty: TimeMs;
+  /** Since when as much is queued as may be, or was the last time; 0 while it never was. */
+  readonly full: TimeMs;
 }
 
 /** The folded state. */

@@ -49,7 +49,7 @@ export function facts(state: RuntimeState): JsonObject {
             startedAt: run.startedAt,
             acknowledged: run.acknowledged,
             contributors: run.contributors.length,
-            interruptRequested: run.interruptRequested,
+            interruptRequested: run.interruptedAt !== null,
           },
     peerEndpoint: state.peerEndpoint === null ? null : { ...state.peerEndpoint },
     sessionSnapshot: state.sessionSnapshot === null ? null : { ...state.sessionSnapshot },

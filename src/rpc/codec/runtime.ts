@@ -122,7 +122,7 @@ function runToProto(state: RuntimeState): CurrentRun | undefined {
     acknowledged: run.acknowledged,
     contributingInputIds: [...run.contributors],
     nextReceiptSequence: BigInt(nextSequence(run)),
-    interruptRequested: run.interruptRequested,
+    interruptRequested: run.interruptedAt !== null,
   });
 }
 
