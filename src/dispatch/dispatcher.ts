@@ -43,6 +43,8 @@ const POLLER_IDLE_MS = 120_000;
 const LOADS_MAX = 500;
 /** A row that is behind its stream for so long is not just late. */
 const STALE_ROW_MS = 5000;
+/** The others are told of so many pools with each heartbeat; of the rest they know less. */
+const TOLD_POOLS_MAX = 1000;
 
 /** What is open about the tasks of the session whose runtime has this stream. */
 export type OpenTaskControls = (runtime: StreamName) => Promise<readonly TaskAnnouncement[]>;
@@ -381,6 +383,7 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     if (row && events.length === 0) onStaleRow(row);
   }
 
+  membership.announce(() => pools.rooms().slice(0, TOLD_POOLS_MAX));
   engine.onNewsElsewhere({
     onRunnable: (points) => {
       for (const point of points) hearOfRunnable(point);
@@ -425,7 +428,7 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     renew,
     claim: (claimant) => registers.claim(claimant, sessions.of(holderKey(claimant))),
     executorFacts: (namespace, state) => {
-      return executorFacts(storage.leases, pools.roomOf, namespace, state);
+      return executorFacts({ leases: storage.leases, membership, pools }, namespace, state);
     },
     renewLater: (session) => {
       assigner.background("renewal", renew(session.holder));

@@ -6,12 +6,13 @@ import type { RuntimeState } from "../core/runtime/state.ts";
 import type { StreamSummary } from "../core/shared/aggregate.ts";
 import type { StreamName, TimeMs } from "../core/shared/ids.ts";
 import type { Engine } from "../engine/engine.ts";
-import type { Clock, StreamRow, ViewStore } from "../engine/ports.ts";
+import type { Clock, PoolRoom, StreamRow, ViewStore } from "../engine/ports.ts";
 import { parseStreamName } from "../engine/stream-name.ts";
 import type { Assigner } from "./assigner.ts";
 import { mayGoBackAt } from "./returned-runs.ts";
 import type { RuntimeStreams } from "./runtime-streams.ts";
 import { makeReadyQueue, type ReadyQueue } from "./ready-queue.ts";
+import { servedPool } from "./registers.ts";
 import { freeSlots, holderKey, type Session } from "./session.ts";
 
 const LOOK_ROWS = 500;
@@ -59,14 +60,8 @@ export interface Pools {
   /** Looks for runnable runtimes in the views, for every pool with room. */
   readonly lookAll: () => Promise<void>;
   readonly queued: () => number;
-  /** Executors of a pool that are attached here, and the runs that they could take now. */
-  readonly roomOf: (namespace: string, pool: string) => PoolRoom;
-}
-
-/** Who serves a pool at this replica. */
-export interface PoolRoom {
-  readonly attached: number;
-  readonly freeSlots: number;
+  /** What the executors that are attached here could take, by pool. */
+  readonly rooms: () => readonly PoolRoom[];
 }
 
 /** What pools work with. */
@@ -85,6 +80,12 @@ const hasRoom = (pool: Pool): boolean => {
   for (const session of pool.sessions.values()) if (freeSlots(session) > 0) return true;
   return false;
 };
+
+function roomIn({ namespace, name, sessions }: Pool): PoolRoom {
+  let free = 0;
+  for (const session of sessions.values()) free += Math.max(0, freeSlots(session));
+  return { pool: servedPool(namespace, name), attached: sessions.size, freeSlots: free };
+}
 
 /** The session of the runtime's last executor, if it serves this pool here. */
 function lastServer(pool: Pool, state: RuntimeState): Session | undefined {
@@ -296,11 +297,7 @@ export function makePools(options: PoolsOptions): Pools {
       const pending = [...pools.values()].filter(hasRoom).map(look);
       await Promise.all(pending);
     },
-    roomOf: (namespace, name) => {
-      const sessions = [...(pools.get(keyOf(namespace, name))?.sessions.values() ?? [])];
-      const free = sessions.reduce((sum, session) => sum + Math.max(0, freeSlots(session)), 0);
-      return { attached: sessions.length, freeSlots: free };
-    },
+    rooms: () => [...pools.values()].map(roomIn),
     queued: () => [...pools.values()].reduce((sum, pool) => sum + pool.queue.size(), 0),
   };
 }

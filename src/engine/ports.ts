@@ -255,10 +255,24 @@ export interface LeaseStore {
   readonly get: (holder: string) => Promise<LeaseRow | undefined>;
   /** Rows that are live, whose TTL is not over, and whose last stream serves this. */
   readonly serving: (serves: string, limit: number) => Promise<readonly LeaseRow[]>;
+  /**
+   * When the last of the rows whose last stream serves this was over, or is going to be without
+   * another renewal; undefined when there was none in the last thirty days.
+   */
+  readonly servedUntil: (serves: string) => Promise<TimeMs | undefined>;
   /** Makes rows live whose names were never used before, in one durable write. */
   readonly openNew: (registers: readonly NewRegister[]) => Promise<void>;
   /** Removes registers under which no stream stands any more, and whose names never come back. */
   readonly discard: (holders: readonly string[]) => Promise<void>;
+}
+
+/** What the executors of a pool that are attached to one replica could take. */
+export interface PoolRoom {
+  /** The pool, as lease registers name it in `serves`. */
+  readonly pool: string;
+  readonly attached: number;
+  /** Runs that they could take now. */
+  readonly freeSlots: number;
 }
 
 /** One running server. */
@@ -270,6 +284,8 @@ export interface ReplicaRow {
   readonly heartbeatAt: TimeMs;
   /** Everything this replica committed before this time is in the views. */
   readonly lowWatermark: TimeMs;
+  /** The pools that executors here serve, at the time of the heartbeat; there may be more. */
+  readonly pools: readonly PoolRoom[];
   /** The replica stopped beating, and what it left behind is in the views. */
   readonly buried: boolean;
 }

@@ -22,19 +22,21 @@ const OF_THE_RUNTIME: readonly Cause["type"][] = [
 
 const factsOfExecutors: fc.Arbitrary<ExecutorFacts> = fc
   .record({
-    elsewhere: fc.nat(2),
-    attachedHere: fc.nat(2),
-    freeSlotsHere: fc.nat(1),
+    unknown: fc.nat(2),
+    attached: fc.nat(2),
+    freeSlots: fc.nat(1),
+    servedAgoMs: fc.option(fc.constantFrom(-10, 0, 40_000), { nil: undefined }),
     renewedAgoMs: fc.option(fc.constantFrom(0, 10_000, 40_000), { nil: undefined }),
     isLapsed: fc.boolean(),
   })
-  .map(({ elsewhere, attachedHere, freeSlotsHere, renewedAgoMs, isLapsed }) => {
+  .map(({ unknown, attached, freeSlots, servedAgoMs, renewedAgoMs, isLapsed }) => {
     const renewedAt = 1_000_000 - (renewedAgoMs ?? 0);
     const holder = { renewedAt, expiresAt: renewedAt + 30_000, isLapsed };
     return {
-      poolExecutors: attachedHere + elsewhere,
-      attachedHere,
-      freeSlotsHere: attachedHere === 0 ? 0 : freeSlotsHere,
+      poolExecutors: attached + unknown,
+      attached,
+      freeSlots: attached === 0 ? 0 : freeSlots,
+      ...(servedAgoMs === undefined ? {} : { poolServedUntil: 1_000_000 - servedAgoMs }),
       ...(renewedAgoMs === undefined ? {} : { holder }),
     };
   });
@@ -86,7 +88,7 @@ function isTrue(cause: Cause, state: RuntimeState, facts: ExecutorFacts, now: nu
     case "no_executor":
       return lease === null && facts.poolExecutors === 0 && cause.pool === state.config.pool;
     case "executors_busy":
-      return facts.freeSlotsHere === 0 && facts.attachedHere === facts.poolExecutors;
+      return facts.freeSlots === 0 && facts.attached === facts.poolExecutors;
     case "awaiting_assignment":
       return hindranceOf(state, now) === undefined;
   }
@@ -106,10 +108,10 @@ test("a registered runtime that is neither over nor running has a cause", () => 
 
 /** Whether the times of a cause are possible: it began by now, and is to end after now. */
 function isTimely(cause: Cause, now: number): boolean {
-  const since = "since" in cause ? cause.since : undefined;
+  const { since } = cause;
   const ends = cause.type === "backing_off" || cause.type === "lease_held";
   const until = ends ? cause.until : undefined;
-  const hasBegun = since === undefined || (since > 0 && since <= now);
+  const hasBegun = since > 0 && since <= now;
   return hasBegun && (until === undefined || until > now);
 }
 

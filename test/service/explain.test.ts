@@ -47,7 +47,8 @@ describe("a runtime without an executor", () => {
     await ingest(clients, "a");
     const { causes, runtime, asOf } = await runtimes.explainRuntime({ runtimeId });
     expect(causes).toMatchObject([{ kind: RuntimeCauseKind.NO_EXECUTOR, pool: "gpu" }]);
-    expect(causes[0]?.since).toEqual(runtime?.runnableSince);
+    // Nobody was ever attached to its pool.
+    expect(causes[0]?.since).toEqual(runtime?.createdAt);
     expect(causes[0]?.elapsed).toBeDefined();
     expect([runtime?.runtimeId, asOf === undefined]).toEqual([runtimeId, false]);
     const identity = identityOf("executor");

@@ -199,13 +199,16 @@ function standingSince(before: RuntimeState, after: RuntimeState, at: TimeMs): S
   const isFirst = before.registration === "none" && isRegistrationNew;
   const isPhaseNew = before.phase !== after.phase || isFirst;
   const isEmptyNew = (queuedCount(before) > 0 && queuedCount(after) === 0) || isFirst;
+  const isUnattendedNew = before.lease !== null && after.lease === null;
   const isFullNew = isFull(after) && !isFull(before);
   const { since } = before;
-  if (!isRegistrationNew && !isPhaseNew && !isEmptyNew && !isFullNew) return since;
+  const isMoved = isRegistrationNew || isPhaseNew || isEmptyNew || isUnattendedNew || isFullNew;
+  if (!isMoved) return since;
   return {
     registration: isRegistrationNew ? at : since.registration,
     phase: isPhaseNew ? at : since.phase,
     empty: isEmptyNew ? at : since.empty,
+    unattended: isUnattendedNew ? at : since.unattended,
     full: isFullNew ? at : since.full,
   };
 }

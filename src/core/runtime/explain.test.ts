@@ -3,9 +3,11 @@ import { wordsOf } from "./cause-words.ts";
 import { type ExecutorFacts, explain } from "./explain.ts";
 import { continuation, executor, peer, prompt, registeredStory, Story } from "./testing/story.ts";
 
-const NOBODY: ExecutorFacts = { poolExecutors: 0, attachedHere: 0, freeSlotsHere: 0 };
-const IDLE: ExecutorFacts = { poolExecutors: 2, attachedHere: 1, freeSlotsHere: 3 };
-const BUSY: ExecutorFacts = { poolExecutors: 2, attachedHere: 2, freeSlotsHere: 0 };
+const NOBODY: ExecutorFacts = { poolExecutors: 0, attached: 0, freeSlots: 0 };
+const IDLE: ExecutorFacts = { poolExecutors: 2, attached: 2, freeSlots: 3 };
+const BUSY: ExecutorFacts = { poolExecutors: 2, attached: 2, freeSlots: 0 };
+/** One of them is on its way from one replica to another. */
+const MOVING: ExecutorFacts = { poolExecutors: 2, attached: 1, freeSlots: 0 };
 
 function causes(story: Story, facts: ExecutorFacts = IDLE) {
   return explain(story.state, facts, story.now);
@@ -30,13 +32,33 @@ test("an empty runtime has nothing queued, since its last input was taken", () =
   expect(causes(story)).toEqual([{ type: "nothing_queued", since: takenAt }]);
 });
 
-test("without an executor the pool is named, and since when work waits for one", () => {
+test("without an executor the pool is named, and since when it has none", () => {
   const story = registeredStory({ pool: "gpu" });
-  expect(causes(story, NOBODY).at(-1)).toEqual({ type: "no_executor", pool: "gpu" });
+  const registeredAt = story.now;
+  const without = (poolServedUntil?: number) => {
+    const facts = poolServedUntil === undefined ? NOBODY : { ...NOBODY, poolServedUntil };
+    return causes(story, facts).at(-1);
+  };
+  story.now += 5_000;
+  const ever = { type: "no_executor", pool: "gpu", since: registeredAt };
+  expect([without(), without(registeredAt - 1)]).toEqual([ever, ever]);
+  expect(without(registeredAt + 10)).toEqual({ ...ever, since: registeredAt + 10 });
+  // The clocks of two servers are not quite the same.
+  expect(without(story.now + 10)).toEqual({ ...ever, since: story.now });
+  story.attach("worker");
+  story.now += 1_000;
+  story.do({ type: "release_lease", ...executor("worker") }, "released");
+  story.now += 1_000;
+  expect(without(registeredAt + 10)).toEqual({ ...ever, since: story.now - 1_000 });
+});
+
+test("work that is due waits for an executor that is free", () => {
+  const story = registeredStory({ pool: "gpu" });
   const since = story.now;
   story.ingest("a", prompt("a"));
   story.now += 3_000;
   expect(causes(story, NOBODY)).toEqual([{ type: "no_executor", pool: "gpu", since }]);
+  expect(types(story, MOVING)).toEqual(["awaiting_assignment"]);
   expect(causes(story, BUSY)).toEqual([
     { type: "executors_busy", pool: "gpu", executors: 2, since },
   ]);

@@ -19,9 +19,11 @@ import { ACKNOWLEDGE_TIMEOUT_MS } from "./summarize.ts";
 export interface ExecutorFacts {
   /** Incarnations whose register lives and that attached to the runtime's pool last. */
   readonly poolExecutors: number;
-  /** Of these, the ones attached to this replica, and the runs that they could take now. */
-  readonly attachedHere: number;
-  readonly freeSlotsHere: number;
+  /** Those attached to a replica, as far as this one knows, and the runs that they could take. */
+  readonly attached: number;
+  readonly freeSlots: number;
+  /** When the last register that served the pool is or was over; absent when none is known. */
+  readonly poolServedUntil?: TimeMs;
   /** The register of the lease's holder; absent without a lease or a register. */
   readonly holder?: {
     readonly renewedAt: TimeMs;
@@ -94,7 +96,7 @@ export type Cause =
       readonly type: "lease_lapsing";
       readonly since: TimeMs;
     } & AboutExecutor)
-  | { readonly type: "no_executor"; readonly pool: string; readonly since?: TimeMs }
+  | { readonly type: "no_executor"; readonly pool: string; readonly since: TimeMs }
   | {
       readonly type: "executors_busy";
       readonly pool: string;
@@ -185,17 +187,23 @@ function leaseCauses(state: RuntimeState, facts: ExecutorFacts, now: TimeMs): re
   return [held, { type: "awaiting_assignment", executors: 1, since: dueSince(state, now) }];
 }
 
+/** Since when nobody could run the runtime: it was there, not leased, and its pool was empty. */
+function unservedSince({ since }: RuntimeState, facts: ExecutorFacts, now: TimeMs): TimeMs {
+  const { poolServedUntil = 0 } = facts;
+  return Math.min(now, Math.max(since.registration, since.unattended, poolServedUntil));
+}
+
 function poolCauses(state: RuntimeState, facts: ExecutorFacts, now: TimeMs): readonly Cause[] {
   const { pool } = state.config;
-  const { poolExecutors: executors, attachedHere, freeSlotsHere } = facts;
-  const isRunnable = isDue(state, now);
+  const { poolExecutors: executors, attached, freeSlots } = facts;
   if (executors === 0) {
-    return [{ type: "no_executor", pool, ...(isRunnable ? { since: dueSince(state, now) } : {}) }];
+    return [{ type: "no_executor", pool, since: unservedSince(state, facts, now) }];
   }
-  if (!isRunnable) return [];
+  if (!isDue(state, now)) return [];
   const since = dueSince(state, now);
-  const areAllHere = attachedHere >= executors;
-  return areAllHere && freeSlotsHere === 0
+  // One that lives and is not known to be attached may be about to take the run.
+  const areAllKnown = attached >= executors;
+  return areAllKnown && freeSlots === 0
     ? [{ type: "executors_busy", pool, executors, since }]
     : [{ type: "awaiting_assignment", executors, since }];
 }

@@ -28,7 +28,7 @@ export const INITIAL_RUNTIME_STATE: RuntimeState = {
   silentIntents: [],
   createdAt: 0,
   updatedAt: 0,
-  since: { registration: 0, phase: 0, empty: 0, full: 0 },
+  since: { registration: 0, phase: 0, empty: 0, unattended: 0, full: 0 },
   generation: 0,
   lease: null,
   lastExecutor: null,

@@ -246,6 +246,8 @@ export interface StandingSince {
   readonly phase: TimeMs;
   /** Since when nothing is queued, or was when something came. */
   readonly empty: TimeMs;
+  /** Since when no executor has its lease, or had when one got it. */
+  readonly unattended: TimeMs;
   /** Since when as much is queued as may be, or was the last time; 0 while it never was. */
   readonly full: TimeMs;
 }

@@ -59,12 +59,11 @@ function numbersOf(cause: Cause): Pick<RuntimeCause, "count" | "limit" | "attemp
 
 /** A cause, in words and in facts. */
 export function causeToProto(cause: Cause, now: TimeMs): RuntimeCause {
-  const since = "since" in cause ? cause.since : undefined;
   const until = "until" in cause ? cause.until : undefined;
   return create(RuntimeCauseSchema, {
     kind: causeKinds.toProto(cause.type),
     ...wordsOf(cause),
-    ...(since === undefined ? {} : elapsedTo(since, now)),
+    ...elapsedTo(cause.since, now),
     ...(until === undefined ? {} : { until: timestampToProto(until) }),
     runId: "runId" in cause ? cause.runId : "",
     inputId: "inputId" in cause ? cause.inputId : "",

@@ -6,6 +6,8 @@ import type { WriteLog } from "./write-log.ts";
 /** A register with the mark that every stream of the holder knows of the lapse. */
 interface LeaseRegister extends LeaseRow {
   readonly isSettled: boolean;
+  /** When it is over without another renewal, or was over. */
+  readonly expiresAt: number;
   /** What the incarnation serves; empty when nothing was said. */
   readonly serves: string;
 }
@@ -25,6 +27,7 @@ export interface LeaseTable {
   readonly settle: (holder: string) => void;
   readonly get: (holder: string) => LeaseRow | undefined;
   readonly serving: (serves: string, limit: number) => readonly LeaseRow[];
+  readonly servedUntil: (serves: string) => number | undefined;
   readonly discard: (holder: string) => void;
 }
 
@@ -55,7 +58,7 @@ export function makeLeaseTable(log: WriteLog, clock: Clock): LeaseTable {
   }
 
   function isOverdue(register: LeaseRegister): boolean {
-    return register.state === "live" && clock.nowMs() - register.renewedAt > register.ttlMs;
+    return register.state === "live" && clock.nowMs() > register.expiresAt;
   }
 
   function open(
@@ -66,11 +69,13 @@ export function makeLeaseTable(log: WriteLog, clock: Clock): LeaseTable {
     const former = registers.get(holder);
     if (former?.state === "lapsed") return "lapsed";
     const attachments = (former?.attachments ?? 0) + (attachment === undefined ? 0 : 1);
+    const renewedAt = clock.nowMs();
     write({
       holder,
       state: "live",
       ttlMs,
-      renewedAt: clock.nowMs(),
+      renewedAt,
+      expiresAt: renewedAt + ttlMs,
       attachments,
       isSettled: false,
       serves: attachment?.serves ?? former?.serves ?? "",
@@ -81,20 +86,26 @@ export function makeLeaseTable(log: WriteLog, clock: Clock): LeaseTable {
   function renewOne(holder: string): boolean {
     const register = registers.get(holder);
     if (register?.state !== "live") return false;
-    write({ ...register, renewedAt: clock.nowMs() });
+    const renewedAt = clock.nowMs();
+    write({ ...register, renewedAt, expiresAt: renewedAt + register.ttlMs });
     return true;
+  }
+
+  function end(register: LeaseRegister): void {
+    const expiresAt = Math.min(register.expiresAt, clock.nowMs());
+    write({ ...register, state: "lapsed", expiresAt });
   }
 
   function lapse(holder: string): boolean {
     const register = registers.get(holder);
     if (register === undefined || !isOverdue(register)) return false;
-    write({ ...register, state: "lapsed" });
+    end(register);
     return true;
   }
 
   function close(holder: string): void {
     const register = registers.get(holder);
-    if (register?.state === "live") write({ ...register, state: "lapsed" });
+    if (register?.state === "live") end(register);
   }
 
   function settle(holder: string): void {
@@ -126,6 +137,12 @@ export function makeLeaseTable(log: WriteLog, clock: Clock): LeaseTable {
       select(limit, (register) => {
         return register.serves === serves && register.state === "live" && !isOverdue(register);
       }),
+    servedUntil: (serves) => {
+      const ends = registers.values().filter((register) => register.serves === serves);
+      return ends.reduce<number | undefined>((last, { expiresAt }) => {
+        return Math.max(last ?? expiresAt, expiresAt);
+      }, undefined);
+    },
     discard,
   };
 }
@@ -150,6 +167,8 @@ export function makeMemoryLeases(table: LeaseTable, gate: MemoryGate): LeaseStor
     get: (holder) => gate.run("leases", "get", false, () => table.get(holder)),
     serving: (serves, limit) =>
       gate.run("leases", "serving", false, () => table.serving(serves, limit)),
+    servedUntil: (serves) =>
+      gate.run("leases", "servedUntil", false, () => table.servedUntil(serves)),
     openNew: (registers) =>
       gate.run("leases", "openNew", true, () => {
         for (const { holder, ttlMs } of registers) table.open(holder, ttlMs, undefined);

@@ -14,7 +14,7 @@ import { requireWriteConcern, requireWrites, type WriteReply } from "./errors.ts
 
 const expiryIndexName = "expiresAt_1";
 const unsettledIndexName = "unsettledSince_1";
-const servingIndexName = "serves_1_expiresAt_1";
+const servingIndexName = "serving_serves_1_expiresAt_1";
 const settledSecondsMax = 30 * 24 * 60 * 60;
 
 /** See the header of this file. */
@@ -36,8 +36,8 @@ export const leaseCollection: CollectionDefinition = {
     {
       name: servingIndexName,
       key: { serves: 1, expiresAt: 1 },
-      partialFilter: { state: "live" },
-      serves: "serving: live registers of the executors of one pool",
+      partialFilter: { serves: { $gt: "" } },
+      serves: "serving, servedUntil: registers of the executors of one pool, live and past",
     },
     {
       name: "settledAt_1",
@@ -54,6 +54,7 @@ interface LeaseDocument {
   readonly state: "live" | "lapsed";
   readonly ttlMs: number;
   readonly renewedAt: Date;
+  /** When it is over without another renewal, or was over. */
   readonly expiresAt: Date;
   readonly attachments: number;
   /** What the last stream serves; empty or absent when nothing was said. */
@@ -73,8 +74,14 @@ interface ModifyReply extends WriteReply {
   readonly value: LeaseDocument | null;
 }
 
-/** Settings of an update pipeline that lapse a register. */
-const lapseStage = { $set: { state: "lapsed", unsettledSince: "$$NOW" } } as const;
+/** Settings of an update pipeline that lapse a register: by its time, or before it. */
+const lapseStage = {
+  $set: {
+    state: "lapsed",
+    unsettledSince: "$$NOW",
+    expiresAt: { $min: ["$expiresAt", "$$NOW"] },
+  },
+} as const;
 
 /** Settings of an update pipeline that renew a register with the TTL it has by then. */
 const renewStage = {
@@ -151,7 +158,7 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
   async function findIn(
     label: string,
     filter: Readonly<Record<string, unknown>>,
-    order: { readonly sort?: Readonly<Record<string, 1>>; readonly hint: string } | undefined,
+    order: { readonly sort?: Readonly<Record<string, 1 | -1>>; readonly hint: string } | undefined,
     limit: number | undefined,
   ): Promise<readonly LeaseDocument[]> {
     return await connection.find<LeaseDocument>({
@@ -223,6 +230,11 @@ export function makeMongoLeases(connection: MongoConnection): LeaseStore {
       const filter = { serves, state: "live", $expr: { $gte: ["$expiresAt", "$$NOW"] } };
       const order = { hint: servingIndexName };
       return (await findIn("leases.serving", filter, order, limit)).map(rowFromDocument);
+    },
+    servedUntil: async (serves) => {
+      const order = { sort: { expiresAt: -1 }, hint: servingIndexName } as const;
+      const [last] = await findIn("leases.servedUntil", { serves }, order, 1);
+      return last?.expiresAt.getTime();
     },
     openNew: async (registers) => {
       if (registers.length === 0) return;

@@ -1,5 +1,6 @@
 /** The collection `replicas`: one register per running server, timed by the database's clock. */
 import {
+  type PoolRoom,
   type ReplicaFacts,
   type ReplicaRow,
   type ReplicaStore,
@@ -20,6 +21,8 @@ interface ReplicaDocument {
   readonly startedAt: Date;
   readonly heartbeatAt: Date;
   readonly lowWatermark: Date;
+  /** Absent in rows of earlier versions. */
+  readonly pools?: readonly PoolRoom[];
   readonly buried: boolean;
 }
 
@@ -38,6 +41,7 @@ function rowFromDocument(document: ReplicaDocument): ReplicaRow {
     startedAt: document.startedAt.getTime(),
     heartbeatAt: document.heartbeatAt.getTime(),
     lowWatermark: document.lowWatermark.getTime(),
+    pools: document.pools ?? [],
     buried: document.buried,
   };
 }
@@ -58,6 +62,7 @@ export function makeMongoReplicas(connection: MongoConnection): ReplicaStore {
             version: { $literal: row.version },
             startedAt: new Date(row.startedAt),
             lowWatermark: new Date(row.lowWatermark),
+            pools: { $literal: row.pools },
             heartbeatAt: "$$NOW",
             buried: { $literal: false },
           },

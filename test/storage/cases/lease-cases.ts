@@ -75,6 +75,27 @@ function registerCases(setup: CaseSetup): void {
     expect((await leases().serving(pool, 10)).map(({ holder }) => holder)).toEqual([first]);
   });
 
+  it("knows when the last of those who serve something was over, or would be", async () => {
+    const pool = `$pool/${randomUUID()}`;
+    const [first, last] = [freshHolder(), freshHolder()];
+    expect(await leases().servedUntil(pool)).toBeUndefined();
+    await leases().open(first, shortTtlMs, { serves: pool });
+    const opened = await leases().get(first);
+    expect(await leases().servedUntil(pool)).toBe((opened?.renewedAt ?? 0) + shortTtlMs);
+    await leases().open(last, longTtlMs, { serves: pool });
+    const renewed = await leases().get(last);
+    expect(await leases().servedUntil(pool)).toBe((renewed?.renewedAt ?? 0) + longTtlMs);
+    await leases().close(first);
+    const before = await setup.storage().databaseTime();
+    await leases().close(last);
+    const over = await leases().servedUntil(pool);
+    expect(over).toBeGreaterThanOrEqual(before);
+    expect(over).toBeLessThanOrEqual(await setup.storage().databaseTime());
+    await leases().settle(last);
+    expect(await leases().servedUntil(pool)).toBe(over);
+    expect(await leases().servedUntil("another, which nobody serves")).toBeUndefined();
+  });
+
   it("moves the time of a register with every renewal", async () => {
     const holder = freshHolder();
     await leases().open(holder, longTtlMs);

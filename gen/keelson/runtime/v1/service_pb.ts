@@ -244,14 +244,14 @@ export type RuntimeCause = Message<"keelson.runtime.v1.RuntimeCause"> & {
   remedy: string;
 
   /**
-   * Since when it holds. Absent where that is not known.
+   * Since when it holds. Always set.
    *
    * @generated from field: google.protobuf.Timestamp since = 4;
    */
   since?: Timestamp | undefined;
 
   /**
-   * How long it has held. Absent where `since` is.
+   * How long it has held. Always set.
    *
    * @generated from field: google.protobuf.Duration elapsed = 5;
    */
@@ -3908,21 +3908,23 @@ export const RuntimeCauseKind = {
   LEASE_LAPSING: 13,
 
   /**
-   * No executor is attached to its pool, at any replica.
+   * No executor is attached to its pool, at any replica. It holds since the last one was gone, or
+   * since the runtime was registered or given back after that.
    *
    * @generated from enum value: RUNTIME_CAUSE_KIND_NO_EXECUTOR = 14;
    */
   NO_EXECUTOR: 14,
 
   /**
-   * No executor of its pool takes a run now.
+   * No executor of its pool takes a run now; of those at other replicas that is known from the last
+   * heartbeats, a second or two ago. It holds since a run could have started.
    *
    * @generated from enum value: RUNTIME_CAUSE_KIND_EXECUTORS_BUSY = 15;
    */
   EXECUTORS_BUSY: 15,
 
   /**
-   * A run can start, and waits for an executor to take it.
+   * A run can start, and waits for an executor to take it: one has room, or may have.
    *
    * @generated from enum value: RUNTIME_CAUSE_KIND_AWAITING_ASSIGNMENT = 16;
    */
