@@ -58,12 +58,13 @@ import {
   operationSpecFromProto,
   peerHandleFromProto,
 } from "./codec/operation-from-proto.ts";
-import { operationToProto, registryToProto } from "./codec/operation.ts";
+import { registryToProto } from "./codec/operation.ts";
 import { PAGE_SIZE_MAX } from "./codec/page-token.ts";
 import { callerEnvelope, checkRequestMark } from "./command-envelope.ts";
 import { requestHash } from "./codec/request-hash.ts";
 import type { OperationServiceOptions } from "./operation-options.ts";
 import { checkRuntime } from "./runtime-calls.ts";
+import { showOperation, showOperations } from "./shown-operations.ts";
 import { findOperation, readResults, RESULTS_BYTES_MAX } from "./stored-operations.ts";
 
 type ChangeService = Omit<
@@ -126,7 +127,7 @@ function isRetrySafe(command: OperationCommand, requestId: string | undefined): 
 
 /** Makes the changing part of the service. */
 export function makeOperationChanges(options: OperationServiceOptions): ChangeService {
-  const { streams, limits, entropy } = options;
+  const { streams, limits, entropy, waits } = options;
 
   async function submit<Desc extends DescMessage>(
     context: HandlerContext,
@@ -162,7 +163,10 @@ export function makeOperationChanges(options: OperationServiceOptions): ChangeSe
     const operation =
       held ??
       (await findOperation(streams, stream, await streams.known(stream), reply.operationId));
-    return { operation: operationToProto(state, operation), revision: BigInt(revision) };
+    return {
+      operation: showOperation(waits, stream, { state }, operation),
+      revision: BigInt(revision),
+    };
   }
 
   /** A call about one operation that is there. */
@@ -327,9 +331,7 @@ export function makeOperationChanges(options: OperationServiceOptions): ChangeSe
       );
       const results = await readResults(streams, stream, operations);
       return create(CollectCompletedResponseSchema, {
-        operations: operations.map((operation) =>
-          operationToProto(state, operation, results.get(operation.operationId)),
-        ),
+        operations: showOperations(waits, stream, { state }, operations, results),
         registry: registryToProto(state),
         revision: BigInt(revision),
       });

@@ -28,7 +28,6 @@ import {
 import {
   completionEntryToProto,
   operationStatuses,
-  operationToProto,
   registeredKinds,
   registryToProto,
 } from "./codec/operation.ts";
@@ -36,6 +35,7 @@ import { checkPageSize, pageTokenOf, positionOf } from "./codec/page-token.ts";
 import type { OperationServiceOptions } from "./operation-options.ts";
 import { readPage } from "./ordinal-pages.ts";
 import { checkRuntime, freshHistory } from "./runtime-calls.ts";
+import { showOperation, showOperations } from "./shown-operations.ts";
 import type { RuntimeFold } from "./stored-inputs.ts";
 import {
   findOperation,
@@ -174,7 +174,7 @@ export function feedTermsOf(
 
 /** Makes the reading part of the service. */
 export function makeOperationReads(options: OperationServiceOptions): ReadService {
-  const { streams } = options;
+  const { streams, waits } = options;
 
   return {
     getOperation: async (request, context) => {
@@ -186,8 +186,9 @@ export function makeOperationReads(options: OperationServiceOptions): ReadServic
       const fold = await freshHistory(streams, runtime);
       const operation = await findOperation(streams, runtime.stream, fold, operationId);
       const results = await readResults(streams, runtime.stream, [operation]);
+      const result = results.get(operationId);
       return create(GetOperationResponseSchema, {
-        operation: operationToProto(fold.state, operation, results.get(operationId)),
+        operation: showOperation(waits, runtime.stream, fold, operation, result),
         revision: BigInt(fold.revision),
       });
     },
@@ -215,9 +216,7 @@ export function makeOperationReads(options: OperationServiceOptions): ReadServic
       const lastPlace = page.at(-1)?.[0];
       const isEnd = lastPlace === undefined || page.length === all.length;
       return create(ListOperationsResponseSchema, {
-        operations: operations.map((operation) =>
-          operationToProto(fold.state, operation, results.get(operation.operationId)),
-        ),
+        operations: showOperations(waits, stream, fold, operations, results),
         nextPageToken: isEnd ? "" : pageTokenOf(filter, lastPlace),
         registry: registryToProto(fold.state),
         revision: BigInt(fold.revision),

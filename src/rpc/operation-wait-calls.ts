@@ -18,11 +18,11 @@ import {
 } from "../../gen/keelson/operation/v1/service_pb.ts";
 import { callerOf } from "./caller.ts";
 import { checkId, type FieldCheck, finish, makeFieldCheck, violate } from "./codec/field-check.ts";
-import { operationToProto } from "./codec/operation.ts";
 import { PAGE_SIZE_MAX } from "./codec/page-token.ts";
 import type { OperationServiceOptions } from "./operation-options.ts";
 import { feedTermsOf, readFeed } from "./operation-reads.ts";
 import { checkRuntime, freshHistory, runtimeNotRegistered } from "./runtime-calls.ts";
+import { showOperations } from "./shown-operations.ts";
 import type { RuntimeFold } from "./stored-inputs.ts";
 import { findOperation, readResults } from "./stored-operations.ts";
 import { waitMs } from "./wait-time.ts";
@@ -109,9 +109,7 @@ export function makeOperationWaitCalls(options: OperationServiceOptions): WaitSe
     known: ReadonlyMap<OperationId, OperationResult>,
   ): Promise<Operation[]> {
     const results = await readResults(streams, stream, operations, known);
-    return operations.map((operation) =>
-      operationToProto(fold.state, operation, results.get(operation.operationId)),
-    );
+    return showOperations(waits, stream, fold, operations, results);
   }
 
   async function stateOf(
@@ -210,8 +208,14 @@ export function makeOperationWaitCalls(options: OperationServiceOptions): WaitSe
       const runtime = checkRuntime(check, namespace, request.runtimeId);
       const operationId = operationIdOf(checkId(check, request.operationId, "operation_id"));
       finish(check);
-      const fold = await freshHistory(streams, runtime);
-      yield* watched(runtime.stream, fold, operationId, context.signal);
+      const { stream } = runtime;
+      const leave = waits.attend(stream, [operationId]);
+      try {
+        const fold = await freshHistory(streams, runtime);
+        yield* watched(stream, fold, operationId, context.signal);
+      } finally {
+        leave();
+      }
     },
   };
 }

@@ -38,6 +38,10 @@ export interface OperationWaits {
     known: Operation,
     terms: WaitTerms,
   ) => Promise<Pick<OperationNews, "fold" | "results"> | undefined>;
+  /** Counts a caller among the watchers of an operation until what it answers is called. */
+  readonly attend: (stream: StreamName, operationIds: readonly OperationId[]) => () => void;
+  /** Callers at this replica that watch an operation or wait for it. */
+  readonly watcherCount: (stream: StreamName, operationId: OperationId) => number;
   /** Waits for a completion behind a completion sequence; undefined when there is none. */
   readonly untilCompleted: (
     stream: StreamName,
@@ -102,10 +106,35 @@ function hear(
   tell(FEED, { operationId: FEED, fold, results });
 }
 
+/** How many callers there are for each operation. */
+function makeAttendance(): Pick<OperationWaits, "attend" | "watcherCount"> {
+  const counts = new Map<string, number>();
+  const nameOf = (stream: StreamName, operationId: OperationId): string => {
+    // No name of a stream has a colon in it.
+    return `${stream}:${operationId}`;
+  };
+  function add(name: string, change: 1 | -1): void {
+    const count = (counts.get(name) ?? 0) + change;
+    if (count > 0) counts.set(name, count);
+    else counts.delete(name);
+  }
+  return {
+    attend: (stream, operationIds) => {
+      const names = operationIds.map((operationId) => nameOf(stream, operationId));
+      for (const name of names) add(name, 1);
+      return () => {
+        for (const name of names) add(name, -1);
+      };
+    },
+    watcherCount: (stream, operationId) => counts.get(nameOf(stream, operationId)) ?? 0,
+  };
+}
+
 /** Makes the waits of a process. */
 export function makeOperationWaits(options: OperationWaitsOptions): OperationWaits {
   const { streams } = options;
   const waits = makeStreamWaits({ ...options, hear });
+  const attendance = makeAttendance();
 
   async function presentOf(stream: StreamName): Promise<RuntimeFold> {
     return streams.peek(stream) ?? (await streams.known(stream));
@@ -153,7 +182,15 @@ export function makeOperationWaits(options: OperationWaitsOptions): OperationWai
   }
 
   return {
-    untilEnded,
+    ...attendance,
+    untilEnded: async (wait, confirmed) => {
+      const leave = attendance.attend(wait.stream, wait.operationIds);
+      try {
+        return await untilEnded(wait, confirmed);
+      } finally {
+        leave();
+      }
+    },
 
     untilChanged: async (stream, known, terms) => {
       const { operationId } = known;

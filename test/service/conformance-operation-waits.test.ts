@@ -93,6 +93,31 @@ describe("wait_all", () => {
     for (const done of await Promise.all(waits)) expect(done.allEnded).toBe(true);
   });
 
+  it("watcher_count: who waits and who watches, until they go or it ends", async () => {
+    const clients = await clientsOfRuntime();
+    const { operations } = clients;
+    await operate(clients, "tool", "a", "b");
+    const counts = async () => {
+      const { operations: all } = await operations.listOperations({ runtimeId });
+      return all.map(({ operationId, watcherCount }) => `${operationId} ${watcherCount}`);
+    };
+    expect(await counts()).toEqual(["a 0", "b 0"]);
+    const leaving = new AbortController();
+    const request = { runtimeId, operationId: "a" };
+    const watched = operations.watchOperation(request, { signal: leaving.signal });
+    const messages = watched[Symbol.asyncIterator]();
+    const first: { readonly value?: WatchOperationResponse } = await messages.next();
+    expect(first.value?.message.value).toMatchObject({ operation: { watcherCount: 1 } });
+    const waiting = waitAll(clients, "a", "b");
+    await expect.poll(counts).toEqual(["a 2", "b 1"]);
+    leaving.abort();
+    await expect.poll(counts).toEqual(["a 1", "b 1"]);
+    await finish(clients, "a");
+    expect(await counts()).toEqual(["a 0", "b 1"]);
+    await finish(clients, "b");
+    expect((await waiting).operations.map(({ watcherCount }) => watcherCount)).toEqual([0, 0]);
+  });
+
   it("drop cancels: a caller that goes leaves the others waiting", async () => {
     const clients = await clientsOfRuntime();
     await operate(clients, "tool", "a");

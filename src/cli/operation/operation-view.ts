@@ -119,7 +119,8 @@ function elapsedText({ elapsed }: Operation): string {
 
 /** All there is to know about an operation. */
 export function operationFacts(operation: Operation): readonly Fact[] {
-  const { progressCount, progressPercent, completionSequence, startedAt, endedAt } = operation;
+  const { progressCount, progressPercent, watcherCount } = operation;
+  const { completionSequence, startedAt, endedAt } = operation;
   const share = progressPercent === undefined ? "" : `, ${progressPercent} %`;
   return [
     ["operation", printable(operation.operationId)],
@@ -130,6 +131,7 @@ export function operationFacts(operation: Operation): readonly Fact[] {
     ["child runtime", printable(operation.childRuntimeId)],
     ["peer", peerText(operation)],
     ["progress", progressCount === 0n ? "" : `${progressCount} reports${share}`],
+    ["watchers here", watcherCount === 0 ? "" : String(watcherCount)],
     ["outcome", outcomeCell(operation.outcome)],
     ["completion", completionSequence === 0n ? "" : completionSequence],
     ["in the registry", yesNo(operation.retained)],

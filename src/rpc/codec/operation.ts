@@ -98,7 +98,8 @@ export function operationOutcomeToProto(
 export function operationToProto(
   state: RuntimeState,
   operation: CoreOperation,
-  result?: CoreResult,
+  watcherCount: number,
+  result: CoreResult | undefined,
 ): Operation {
   const { peerHandle, progressPercent, startedAt, registeredAt, end } = operation;
   return create(OperationSchema, {
@@ -115,6 +116,7 @@ export function operationToProto(
     ...(peerHandle === undefined ? {} : { peerHandle: peerHandleToProto(peerHandle) }),
     progressCount: BigInt(operation.progressCount),
     ...(progressPercent === undefined ? {} : { progressPercent }),
+    watcherCount,
     retained: end === undefined || isRetained(state.operations, operation),
     registeredAt: timestampToProto(registeredAt),
     ...(startedAt === undefined ? {} : { startedAt: timestampToProto(startedAt) }),
