@@ -84,6 +84,23 @@ test("a run is told with its executor, and whether its end was asked for", () =>
   ]);
 });
 
+test("a run whose executor stopped renewing is told with that", () => {
+  const story = registeredStory();
+  story.ingest("a", prompt("a"));
+  story.assign("worker");
+  story.acknowledge();
+  const renewedAt = story.now;
+  const register = { renewedAt, expiresAt: renewedAt + 30_000, isLapsed: false };
+  const facts = { ...IDLE, holder: register };
+  story.now += 29_999;
+  expect(types(story, facts)).toEqual(["run_in_flight"]);
+  story.now += 1;
+  const about = { ...executor("worker"), generation: 1 };
+  expect(causes(story, facts).slice(1)).toEqual([
+    { type: "lease_lapsing", since: renewedAt, ...about },
+  ]);
+});
+
 test("the head of a lane that backs off is named with its attempts and its time", () => {
   const story = registeredStory();
   story.ingest("a", prompt("a"));

@@ -170,13 +170,21 @@ function dueSince(state: RuntimeState, now: TimeMs): TimeMs {
   return Math.max(state.wakeAt, Math.min(...due));
 }
 
+/** The holder that stopped renewing, whether it has a run or not. */
+function lapsingCauses(state: RuntimeState, facts: ExecutorFacts, now: TimeMs): readonly Cause[] {
+  const holder = holderOf(state);
+  const { holder: register } = facts;
+  if (holder === undefined || register === undefined) return [];
+  if (!register.isLapsed && register.expiresAt > now) return [];
+  return [{ type: "lease_lapsing", since: register.renewedAt, ...holder }];
+}
+
 function leaseCauses(state: RuntimeState, facts: ExecutorFacts, now: TimeMs): readonly Cause[] {
   const holder = holderOf(state);
   if (holder === undefined || state.lease === null) return [];
+  const lapsing = lapsingCauses(state, facts, now);
+  if (lapsing.length > 0) return lapsing;
   const { holder: register } = facts;
-  if (register !== undefined && (register.isLapsed || register.expiresAt <= now)) {
-    return [{ type: "lease_lapsing", since: register.renewedAt, ...holder }];
-  }
   const held: Cause = {
     type: "lease_held",
     since: state.lease.grantedAt,
@@ -223,7 +231,9 @@ export function explain(state: RuntimeState, facts: ExecutorFacts, now: TimeMs):
       ? [{ type: "intake_full", queued, limit: config.queueLimit, since: since.full } as const]
       : []),
   ];
-  if (state.run !== null) return [...runCauses(state), ...intake];
+  if (state.run !== null) {
+    return [...runCauses(state), ...lapsingCauses(state, facts, now), ...intake];
+  }
   const served =
     state.lease === null ? poolCauses(state, facts, now) : leaseCauses(state, facts, now);
   return [...queueCauses(state, now), ...served, ...intake];
