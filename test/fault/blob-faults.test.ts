@@ -3,12 +3,8 @@
 import { hash, randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import { onCluster, type SmallScene } from "./support/small-scene.ts";
-import { pauseFor } from "./support/waiting.ts";
 
 const ALONE = { replicas: ["alone"] };
-const GRACE_MS = 4_000;
-/** So short that the collector runs while the case does. */
-const FORGETFUL = { ...ALONE, environment: { KEELSON_BLOB_GRACE_MS: `${GRACE_MS}` } };
 
 function imageInput(name: string, content: { data: Uint8Array } | { blob: { digest: string } }) {
   const value = { mediaType: "image/png", ...content };
@@ -57,28 +53,5 @@ test("a content stored before the server was killed can be referred to after", a
     expect(blob?.expiresAt).toBeUndefined();
     expect((await read("desk")).inputCounts?.accepted).toBe(1n);
     expect((await contentOf(scene, digest)).equals(content)).toBe(true);
-  });
-});
-
-test("a server killed while it takes in inputs with content loses neither of both", async () => {
-  await onCluster(FORGETFUL, async (scene) => {
-    const { cluster, ensure, read } = scene;
-    const [server] = cluster.replicas;
-    await ensure("desk");
-    const contents = Array.from({ length: 24 }, () => randomBytes(150_000));
-    const sending = contents.map((data, index) => ingest(scene, imageInput(`${index}`, { data })));
-    for (let kills = 0; kills < 3; kills += 1) {
-      await pauseFor(150 + 100 * kills);
-      await server?.kill();
-      await server?.start();
-    }
-    const outcomes = await Promise.all(sending);
-    expect(outcomes.filter((outcome) => outcome === undefined)).toEqual([]);
-    expect((await read("desk")).inputCounts?.accepted).toBe(24n);
-    // Longer than anything that nobody refers to is kept.
-    await pauseFor(3 * GRACE_MS);
-    for (const data of contents) {
-      expect((await contentOf(scene, hash("sha256", data))).equals(data)).toBe(true);
-    }
   });
 });

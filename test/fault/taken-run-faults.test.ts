@@ -6,7 +6,6 @@ import { onCluster, SMALL_POOL, type SmallScene } from "./support/small-scene.ts
 import { eventually } from "./support/waiting.ts";
 
 const LEASE_TTL_MS = 2_000;
-const ROUNDS = 4;
 const ALONE = { replicas: ["alone"] };
 
 function takingRequest(key: string) {
@@ -29,35 +28,6 @@ async function attemptsOf({ client }: SmallScene): Promise<readonly number[]> {
   });
   return inputs.map((input) => input.attemptCount);
 }
-
-test("a run that was taken while its server was killed is the same on a retry", async () => {
-  await onCluster(ALONE, async (scene) => {
-    const { cluster, client, ensure, untilConsumed } = scene;
-    const [server] = cluster.replicas;
-    const { endpoints } = client;
-    await ensure("desk");
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const request = takingRequest(`round-${round}`);
-      const taking = endpoints.call(({ runtimes }, limits) => {
-        return runtimes.ingestAndRun(request, limits);
-      });
-      await server?.kill();
-      await server?.start();
-      const { run } = await taking;
-      const again = await endpoints.call(({ runtimes }, limits) => {
-        return runtimes.ingestAndRun(request, limits);
-      });
-      expect(again.run).toEqual(run);
-      if (!run) throw new Error("an answer without a run");
-      const { runtimeId, runId, generation, boundary, stagedInputIds } = run;
-      const finalBoundary = { boundary, contributingInputIds: stagedInputIds, messageCount: 1n };
-      const report = { runtimeId, runId, generation, finalBoundary };
-      await endpoints.call(({ executors }, limits) => executors.completeRun(report, limits));
-      await untilConsumed("desk", round + 1);
-    }
-    expect(await attemptsOf(scene)).toEqual([1, 1, 1, 1]);
-  });
-});
 
 test("a caller that is gone after its server was killed loses its lease alone", async () => {
   await onCluster(ALONE, async (scene) => {

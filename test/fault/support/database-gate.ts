@@ -45,8 +45,9 @@ interface OpenStop {
 const REQUEST_ID_OFFSET = 4;
 const ANSWERED_ID_OFFSET = 8;
 
-/** Messages that put documents with all of these words into the journal. */
-export function journaled(...words: readonly string[]): Sought {
+/** Messages that put an event of this type into the journal of a runtime. */
+export function committed(runtimeId: string, eventType: string): Sought {
+  const words = [`runtime/default/${runtimeId}`, `"type":"${eventType}"`];
   return (message) => {
     const isInsert = commandName(message) === "insert";
     const isJournal = isInsert && insertNamespace(message)?.endsWith(".journal") === true;
