@@ -5,6 +5,7 @@
  */
 import { canEndDrain } from "../core/runtime/drain.ts";
 import type { RuntimeCommand } from "../core/runtime/commands.ts";
+import type { Drain } from "../core/runtime/drain-state.ts";
 import type { Namespace, StreamName, TimeMs } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import { recordBody } from "../engine/record-codec.ts";
@@ -14,6 +15,7 @@ import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import type { Caller } from "./caller.ts";
 import { callerEnvelope, type RequestMark } from "./command-envelope.ts";
 import { RUNTIME_KIND } from "./runtime-calls.ts";
+import { isUnreadable } from "./unreadable.ts";
 import { viewsAsOf, type ViewsAsOfOptions } from "./views-as-of.ts";
 
 /** Record class of the steps of such calls; the ordinal is the step, from 1. */
@@ -104,6 +106,16 @@ function isGone(error: unknown): boolean {
 export function makeAbortAllDrains(options: DrainAbortsOptions): AbortAllDrains {
   const { streams, views, records } = options;
 
+  /** The drain of a runtime; one that cannot be read must not keep the others from being ended. */
+  async function drainOf(stream: StreamName): Promise<Drain | undefined> {
+    try {
+      return (await streams.fresh(stream)).state.drain;
+    } catch (error) {
+      if (isUnreadable(error)) return undefined;
+      throw error;
+    }
+  }
+
   /** Drains that there are now, but none of those that were seen before. */
   async function look(namespace: Namespace, seen: Set<string>): Promise<AbortStep> {
     const asOf = await viewsAsOf(options);
@@ -114,8 +126,8 @@ export function makeAbortAllDrains(options: DrainAbortsOptions): AbortAllDrains 
       if (fresh.length === 0) return { asOf, targets: [] };
       const found = fresh.map(async ({ id: runtimeId, stream }) => {
         seen.add(runtimeId);
-        const { drain } = (await streams.fresh(stream)).state;
-        return canEndDrain(drain) ? [{ runtimeId, sequence: drain.sequence }] : [];
+        const drain = await drainOf(stream);
+        return drain && canEndDrain(drain) ? [{ runtimeId, sequence: drain.sequence }] : [];
       });
       const targets = (await Promise.all(found)).flat();
       // Rows lag behind: a page of them may hold no drain at all.
@@ -156,7 +168,7 @@ export function makeAbortAllDrains(options: DrainAbortsOptions): AbortAllDrains 
       return reply.type === "drain_ended" && reply.ended;
     } catch (error) {
       // A runtime that is gone by now has no drain.
-      if (isGone(error)) return false;
+      if (isGone(error) || isUnreadable(error)) return false;
       throw error;
     }
   }

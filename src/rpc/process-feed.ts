@@ -9,7 +9,7 @@ import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { summarize } from "../core/process/summarize.ts";
 import type { Revision, StreamName, TimeMs } from "../core/shared/ids.ts";
-import { type RefusalReason, refusalOf, RefusedError } from "../core/shared/refusal.ts";
+import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import type { ProcessFold } from "../dispatch/process-streams.ts";
 import { walkJournal } from "../engine/journal-walk.ts";
 import type { StreamRow } from "../engine/ports.ts";
@@ -31,6 +31,7 @@ import { type ChangedStreams, makeChangedStreams } from "./changed-streams.ts";
 import { PROCESS_KIND } from "./process-calls.ts";
 import type { ProcessServiceOptions } from "./process-options.ts";
 import { shownProcess } from "./stored-processes.ts";
+import { isUnreadable } from "./unreadable.ts";
 import { viewsAsOf } from "./views-as-of.ts";
 
 type FeedService = Pick<ServiceImpl<typeof ProcessRegistryService>, "watchProcesses">;
@@ -39,12 +40,6 @@ const BOOKMARK_INTERVAL_MS = 5_000;
 /** Changed processes that are looked up together. */
 const LOOKUPS_AT_ONCE = 100;
 const INITIAL_PAGE = 500;
-/** A stream that this server cannot read must not keep the others from being told. */
-const UNREADABLE: ReadonlySet<RefusalReason> = new Set([
-  "STREAM_CORRUPT",
-  "STREAM_QUARANTINED",
-  "NEEDS_NEWER_SERVER",
-]);
 
 /** What a client asked for. */
 interface FeedTerms {
@@ -132,7 +127,8 @@ export function makeProcessFeed(options: ProcessServiceOptions): FeedService {
       // What could be seen but was not durable yet may have vanished with its server.
       return fold.revision < revision ? [] : [sightingOfFold(stream, fold)];
     } catch (error) {
-      if (error instanceof RefusedError && UNREADABLE.has(error.refusal.reason)) return [];
+      // It must not keep the others from being told.
+      if (isUnreadable(error)) return [];
       throw error;
     }
   }

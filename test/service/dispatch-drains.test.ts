@@ -1,9 +1,12 @@
 // Drains whose runtime is spoken of at one replica and whose executor is attached at another.
 import { describe, expect, it } from "vitest";
 import { DrainExitReason, DrainPhase } from "../../gen/keelson/runtime/v1/messages_pb.ts";
+import { streamNameOf } from "../../src/core/shared/ids.ts";
+import { sampleCommit } from "../storage/samples.ts";
 import { type AttachedExecutor, attach, identity, renew } from "./support/attached-executor.ts";
 import { makeWorld, type Replica, type World } from "./support/dispatch-world.ts";
 import { ensure } from "./support/replica-calls.ts";
+import { verdictOf } from "./support/verdict.ts";
 
 const TERMS = { pool: "default", capabilities: ["peer_drain"] };
 const INGRESS = { runtimeId: "r", keepAlive: true, endpoint: { address: "inproc://r" } };
@@ -143,5 +146,22 @@ describe("a drain asked for at another replica", () => {
     await world.until(() => toldOf(heir).length === 1);
     const ingress = await ingressAt(world, a);
     expect(ingress?.lastExit).toBe(DrainExitReason.SESSION_SHUTDOWN);
+  });
+});
+
+describe("the end of all drains", () => {
+  it("leaves out a runtime that cannot be read, and ends the others", async () => {
+    const { world, a } = await twoReplicas();
+    for (const runtimeId of ["broken", "whole"]) {
+      await world.pass(ensure(a, runtimeId));
+      await world.pass(a.runtimes.updatePeerIngress({ ...INGRESS, runtimeId }));
+    }
+    const stream = streamNameOf("runtime/default/broken");
+    const forged = sampleCommit(stream, 3, { at: world.clock.nowMs() });
+    await world.pass(world.database.connect("forger").journal.append([forged], 1000));
+    const unreadable = a.runtimes.getRuntime({ runtimeId: "broken" });
+    expect(await world.pass(verdictOf(unreadable))).toBe("STREAM_CORRUPT");
+    const { runtimeIds } = await world.pass(a.runtimes.abortAllDrains({ requestId: "night" }));
+    expect(runtimeIds).toEqual(["whole"]);
   });
 });

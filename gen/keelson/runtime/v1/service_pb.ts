@@ -4379,7 +4379,8 @@ export const RuntimeControlPlaneService: GenService<{
   },
   /**
    * Ends the drains of all runtimes of the namespace, as AbortDrain does one by one. Goes by the
-   * views: a drain that was started after `as_of` may be left. Idempotent. Errors: none of its own.
+   * views: a drain that was started after `as_of` may be left. A runtime that cannot be read
+   * (STREAM_CORRUPT and the like) is left out. Idempotent. Errors: none of its own.
    *
    * @generated from rpc keelson.runtime.v1.RuntimeControlPlaneService.AbortAllDrains
    */
