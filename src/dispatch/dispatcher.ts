@@ -43,7 +43,7 @@ const POLLER_IDLE_MS = 120_000;
 const LOADS_MAX = 500;
 /** A row that is behind its stream for so long is not just late. */
 const STALE_ROW_MS = 5000;
-/** The others are told of so many pools with each heartbeat; of the rest they know less. */
+/** The others are told of so many busy pools with each heartbeat; of the rest they know less. */
 const TOLD_POOLS_MAX = 1000;
 
 /** What is open about the tasks of the session whose runtime has this stream. */
@@ -383,7 +383,7 @@ export function makeDispatcher(options: DispatcherOptions): Dispatcher {
     if (row && events.length === 0) onStaleRow(row);
   }
 
-  membership.announce(() => pools.rooms().slice(0, TOLD_POOLS_MAX));
+  membership.announce(() => pools.busy().slice(0, TOLD_POOLS_MAX));
   engine.onNewsElsewhere({
     onRunnable: (points) => {
       for (const point of points) hearOfRunnable(point);

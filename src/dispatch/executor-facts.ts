@@ -14,7 +14,7 @@ const EXECUTORS_MAX = 1000;
 export interface FactSources {
   readonly leases: Pick<LeaseStore, "get" | "servedUntil" | "serving">;
   readonly membership: Pick<Membership, "others">;
-  readonly pools: Pick<Pools, "rooms">;
+  readonly pools: Pick<Pools, "attached" | "busy">;
 }
 
 function holderFacts({ renewedAt, ttlMs, state }: LeaseRow): ExecutorFacts["holder"] & object {
@@ -22,8 +22,8 @@ function holderFacts({ renewedAt, ttlMs, state }: LeaseRow): ExecutorFacts["hold
 }
 
 /**
- * Reads the facts: who lives from the registers, what they could take from the sessions here and
- * from what the other replicas said with their last heartbeats.
+ * Reads the facts: who lives from the registers, who takes no more from the sessions here and from
+ * what the other replicas said with their last heartbeats.
  */
 export async function executorFacts(
   { leases, membership, pools }: FactSources,
@@ -38,16 +38,12 @@ export async function executorFacts(
     leases.servedUntil(pool),
     holder === undefined ? undefined : leases.get(holder),
   ]);
-  const here = pools.rooms().find((room) => room.pool === pool);
-  const elsewhere = membership.others().flatMap((replica) => {
-    return replica.pools.filter((room) => room.pool === pool);
-  });
-  const rooms = here === undefined ? elsewhere : [here, ...elsewhere];
+  const busyPools = [pools.busy(), ...membership.others().map((replica) => replica.busyPools)];
+  const busy = busyPools.flat().filter((other) => other.pool === pool);
   return {
     // A register may be overdue while its session is still here.
-    poolExecutors: Math.max(serving.length, here?.attached ?? 0),
-    attached: rooms.reduce((sum, { attached }) => sum + attached, 0),
-    freeSlots: rooms.reduce((sum, { freeSlots }) => sum + freeSlots, 0),
+    poolExecutors: Math.max(serving.length, pools.attached(namespace, config.pool)),
+    busyExecutors: busy.reduce((sum, { executors }) => sum + executors, 0),
     ...(servedUntil === undefined ? {} : { poolServedUntil: servedUntil }),
     ...(register === undefined ? {} : { holder: holderFacts(register) }),
   };

@@ -6,7 +6,7 @@ import type { RuntimeState } from "../core/runtime/state.ts";
 import type { StreamSummary } from "../core/shared/aggregate.ts";
 import type { StreamName, TimeMs } from "../core/shared/ids.ts";
 import type { Engine } from "../engine/engine.ts";
-import type { Clock, PoolRoom, StreamRow, ViewStore } from "../engine/ports.ts";
+import type { BusyPool, Clock, StreamRow, ViewStore } from "../engine/ports.ts";
 import { parseStreamName } from "../engine/stream-name.ts";
 import type { Assigner } from "./assigner.ts";
 import { mayGoBackAt } from "./returned-runs.ts";
@@ -60,8 +60,10 @@ export interface Pools {
   /** Looks for runnable runtimes in the views, for every pool with room. */
   readonly lookAll: () => Promise<void>;
   readonly queued: () => number;
-  /** What the executors that are attached here could take, by pool. */
-  readonly rooms: () => readonly PoolRoom[];
+  /** Pools whose executors here take no more runs, all of them. */
+  readonly busy: () => readonly BusyPool[];
+  /** Executors of a pool that are attached here. */
+  readonly attached: (namespace: string, pool: string) => number;
 }
 
 /** What pools work with. */
@@ -80,12 +82,6 @@ const hasRoom = (pool: Pool): boolean => {
   for (const session of pool.sessions.values()) if (freeSlots(session) > 0) return true;
   return false;
 };
-
-function roomIn({ namespace, name, sessions }: Pool): PoolRoom {
-  let free = 0;
-  for (const session of sessions.values()) free += Math.max(0, freeSlots(session));
-  return { pool: servedPool(namespace, name), attached: sessions.size, freeSlots: free };
-}
 
 /** The session of the runtime's last executor, if it serves this pool here. */
 function lastServer(pool: Pool, state: RuntimeState): Session | undefined {
@@ -297,7 +293,14 @@ export function makePools(options: PoolsOptions): Pools {
       const pending = [...pools.values()].filter(hasRoom).map(look);
       await Promise.all(pending);
     },
-    rooms: () => [...pools.values()].map(roomIn),
+    busy: () => {
+      return [...pools.values()].flatMap((pool) => {
+        if (hasRoom(pool)) return [];
+        const { namespace, name, sessions } = pool;
+        return [{ pool: servedPool(namespace, name), executors: sessions.size }];
+      });
+    },
+    attached: (namespace, name) => pools.get(keyOf(namespace, name))?.sessions.size ?? 0,
     queued: () => [...pools.values()].reduce((sum, pool) => sum + pool.queue.size(), 0),
   };
 }

@@ -6,7 +6,7 @@
 import type { TimeMs } from "../core/shared/ids.ts";
 import type { DatabaseTime } from "./database-time.ts";
 import type { EngineObserver } from "./observer.ts";
-import type { Clock, PoolRoom, ReplicaRow, ReplicaStore } from "./ports.ts";
+import type { BusyPool, Clock, ReplicaRow, ReplicaStore } from "./ports.ts";
 
 /** Milliseconds between heartbeats. */
 export const HEARTBEAT_MS = 1000;
@@ -28,8 +28,8 @@ export interface Membership {
   readonly leave: () => Promise<void>;
   /** Stops beating and leaves the row to be found by the others. */
   readonly stop: () => void;
-  /** From now on every heartbeat tells the others what this says of the executors here. */
-  readonly announce: (pools: () => readonly PoolRoom[]) => void;
+  /** From now on every heartbeat tells the others which pools are busy here. */
+  readonly announce: (busyPools: () => readonly BusyPool[]) => void;
   /** True while another replica has beaten lately, or nobody knows. */
   readonly hasOthers: () => boolean;
   /** Live replicas including this one, as of the last heartbeat. */
@@ -70,7 +70,7 @@ export function makeMembership(options: MembershipOptions): Membership {
   const { replicas, clock, time, observer, replicaId, address, version } = options;
   const startedAt = clock.nowMs();
   let rows: readonly ReplicaRow[] = [];
-  let pools: () => readonly PoolRoom[] = () => [];
+  let busyPools: () => readonly BusyPool[] = () => [];
   /** Own watermark at the last look at the rows. */
   let lookedWatermark: TimeMs = 0;
   let steadySinceMs = clock.monotonicMs();
@@ -92,8 +92,8 @@ export function makeMembership(options: MembershipOptions): Membership {
   async function beat(): Promise<void> {
     const askedMs = clock.monotonicMs();
     const lowWatermark = options.lowWatermark();
-    const row = { replicaId, address, version, startedAt, lowWatermark, pools: pools() };
-    const databaseMs = await replicas.heartbeat(row);
+    const facts = { replicaId, address, version, startedAt, lowWatermark };
+    const databaseMs = await replicas.heartbeat({ ...facts, busyPools: busyPools() });
     const answeredMs = clock.monotonicMs();
     // Before the time is corrected: whoever sees the step must see the disturbance, too.
     if (isStep(databaseMs, askedMs, answeredMs)) steadySinceMs = answeredMs;
@@ -144,7 +144,7 @@ export function makeMembership(options: MembershipOptions): Membership {
       stopped = true;
     },
     announce: (source) => {
-      pools = source;
+      busyPools = source;
     },
     hasOthers: () => live().length > 1,
     live,

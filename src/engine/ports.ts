@@ -266,13 +266,12 @@ export interface LeaseStore {
   readonly discard: (holders: readonly string[]) => Promise<void>;
 }
 
-/** What the executors of a pool that are attached to one replica could take. */
-export interface PoolRoom {
+/** A pool whose executors that are attached to one replica take no more runs, all of them. */
+export interface BusyPool {
   /** The pool, as lease registers name it in `serves`. */
   readonly pool: string;
-  readonly attached: number;
-  /** Runs that they could take now. */
-  readonly freeSlots: number;
+  /** How many they are. */
+  readonly executors: number;
 }
 
 /** One running server. */
@@ -284,8 +283,8 @@ export interface ReplicaRow {
   readonly heartbeatAt: TimeMs;
   /** Everything this replica committed before this time is in the views. */
   readonly lowWatermark: TimeMs;
-  /** The pools that executors here serve, at the time of the heartbeat; there may be more. */
-  readonly pools: readonly PoolRoom[];
+  /** Pools that were busy there at the time of the heartbeat; there may have been more. */
+  readonly busyPools: readonly BusyPool[];
   /** The replica stopped beating, and what it left behind is in the views. */
   readonly buried: boolean;
 }

@@ -22,20 +22,18 @@ const OF_THE_RUNTIME: readonly Cause["type"][] = [
 
 const factsOfExecutors: fc.Arbitrary<ExecutorFacts> = fc
   .record({
-    unknown: fc.nat(2),
-    attached: fc.nat(2),
-    freeSlots: fc.nat(1),
+    poolExecutors: fc.nat(3),
+    busyExecutors: fc.nat(3),
     servedAgoMs: fc.option(fc.constantFrom(-10, 0, 40_000), { nil: undefined }),
     renewedAgoMs: fc.option(fc.constantFrom(0, 10_000, 40_000), { nil: undefined }),
     isLapsed: fc.boolean(),
   })
-  .map(({ unknown, attached, freeSlots, servedAgoMs, renewedAgoMs, isLapsed }) => {
+  .map(({ poolExecutors, busyExecutors, servedAgoMs, renewedAgoMs, isLapsed }) => {
     const renewedAt = 1_000_000 - (renewedAgoMs ?? 0);
     const holder = { renewedAt, expiresAt: renewedAt + 30_000, isLapsed };
     return {
-      poolExecutors: attached + unknown,
-      attached,
-      freeSlots: attached === 0 ? 0 : freeSlots,
+      poolExecutors,
+      busyExecutors,
       ...(servedAgoMs === undefined ? {} : { poolServedUntil: 1_000_000 - servedAgoMs }),
       ...(renewedAgoMs === undefined ? {} : { holder }),
     };
@@ -88,7 +86,7 @@ function isTrue(cause: Cause, state: RuntimeState, facts: ExecutorFacts, now: nu
     case "no_executor":
       return lease === null && facts.poolExecutors === 0 && cause.pool === state.config.pool;
     case "executors_busy":
-      return facts.freeSlots === 0 && facts.attached === facts.poolExecutors;
+      return facts.poolExecutors > 0 && facts.busyExecutors >= facts.poolExecutors;
     case "awaiting_assignment":
       return hindranceOf(state, now) === undefined;
   }

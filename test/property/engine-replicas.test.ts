@@ -281,7 +281,7 @@ test("a replica that died holds up the watermark for a minute", async () => {
     version: "0.0.0",
     startedAt: diedAt,
     lowWatermark: diedAt,
-    pools: [],
+    busyPools: [],
   });
   await passUntil(clock, () => engine.membership.rows().some((row) => row.buried));
   expect(engine.membership.lowWatermark()).toBe(diedAt);
@@ -300,7 +300,7 @@ test("a replica that died is listed for an hour, also when all were down meanwhi
     version: "0.0.0",
     startedAt: clock.nowMs(),
     lowWatermark: clock.nowMs(),
-    pools: [],
+    busyPools: [],
   });
   clock.advance(1_800_000);
   const { engine } = await start("a");

@@ -3,11 +3,11 @@ import { wordsOf } from "./cause-words.ts";
 import { type ExecutorFacts, explain } from "./explain.ts";
 import { continuation, executor, peer, prompt, registeredStory, Story } from "./testing/story.ts";
 
-const NOBODY: ExecutorFacts = { poolExecutors: 0, attached: 0, freeSlots: 0 };
-const IDLE: ExecutorFacts = { poolExecutors: 2, attached: 2, freeSlots: 3 };
-const BUSY: ExecutorFacts = { poolExecutors: 2, attached: 2, freeSlots: 0 };
+const NOBODY: ExecutorFacts = { poolExecutors: 0, busyExecutors: 0 };
+const IDLE: ExecutorFacts = { poolExecutors: 2, busyExecutors: 0 };
+const BUSY: ExecutorFacts = { poolExecutors: 2, busyExecutors: 2 };
 /** One of them is on its way from one replica to another. */
-const MOVING: ExecutorFacts = { poolExecutors: 2, attached: 1, freeSlots: 0 };
+const MOVING: ExecutorFacts = { poolExecutors: 2, busyExecutors: 1 };
 
 function causes(story: Story, facts: ExecutorFacts = IDLE) {
   return explain(story.state, facts, story.now);

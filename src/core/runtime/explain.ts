@@ -19,9 +19,8 @@ import { ACKNOWLEDGE_TIMEOUT_MS } from "./summarize.ts";
 export interface ExecutorFacts {
   /** Incarnations whose register lives and that attached to the runtime's pool last. */
   readonly poolExecutors: number;
-  /** Those attached to a replica, as far as this one knows, and the runs that they could take. */
-  readonly attached: number;
-  readonly freeSlots: number;
+  /** Of these, the ones at replicas where none of them takes a run now. */
+  readonly busyExecutors: number;
   /** When the last register that served the pool is or was over; absent when none is known. */
   readonly poolServedUntil?: TimeMs;
   /** The register of the lease's holder; absent without a lease or a register. */
@@ -203,15 +202,14 @@ function unservedSince({ since }: RuntimeState, facts: ExecutorFacts, now: TimeM
 
 function poolCauses(state: RuntimeState, facts: ExecutorFacts, now: TimeMs): readonly Cause[] {
   const { pool } = state.config;
-  const { poolExecutors: executors, attached, freeSlots } = facts;
+  const { poolExecutors: executors, busyExecutors } = facts;
   if (executors === 0) {
     return [{ type: "no_executor", pool, since: unservedSince(state, facts, now) }];
   }
   if (!isDue(state, now)) return [];
   const since = dueSince(state, now);
-  // One that lives and is not known to be attached may be about to take the run.
-  const areAllKnown = attached >= executors;
-  return areAllKnown && freeSlots === 0
+  // One that is not known to be busy may be about to take the run.
+  return busyExecutors >= executors
     ? [{ type: "executors_busy", pool, executors, since }]
     : [{ type: "awaiting_assignment", executors, since }];
 }

@@ -1,6 +1,6 @@
 /** The collection `replicas`: one register per running server, timed by the database's clock. */
 import {
-  type PoolRoom,
+  type BusyPool,
   type ReplicaFacts,
   type ReplicaRow,
   type ReplicaStore,
@@ -22,7 +22,7 @@ interface ReplicaDocument {
   readonly heartbeatAt: Date;
   readonly lowWatermark: Date;
   /** Absent in rows of earlier versions. */
-  readonly pools?: readonly PoolRoom[];
+  readonly busyPools?: readonly BusyPool[];
   readonly buried: boolean;
 }
 
@@ -41,7 +41,7 @@ function rowFromDocument(document: ReplicaDocument): ReplicaRow {
     startedAt: document.startedAt.getTime(),
     heartbeatAt: document.heartbeatAt.getTime(),
     lowWatermark: document.lowWatermark.getTime(),
-    pools: document.pools ?? [],
+    busyPools: document.busyPools ?? [],
     buried: document.buried,
   };
 }
@@ -62,7 +62,7 @@ export function makeMongoReplicas(connection: MongoConnection): ReplicaStore {
             version: { $literal: row.version },
             startedAt: new Date(row.startedAt),
             lowWatermark: new Date(row.lowWatermark),
-            pools: { $literal: row.pools },
+            busyPools: { $literal: row.busyPools },
             heartbeatAt: "$$NOW",
             buried: { $literal: false },
           },

@@ -21,13 +21,13 @@ export function replicaCases(setup: CaseSetup): void {
         version: "1.2.3",
         startedAt: 1_700_000_000_000,
         lowWatermark: 1_700_000_000_001,
-        pools: [{ pool: "$default/gpu", attached: 3, freeSlots: 2 }],
+        busyPools: [{ pool: "$default/gpu", executors: 3 }],
       };
       const before = await setup.storage().databaseTime();
       const heartbeatAt = await replicas().heartbeat(row);
       expect(heartbeatAt).toBeGreaterThanOrEqual(before);
       expect(await rowOf(row.replicaId)).toEqual({ ...row, heartbeatAt, buried: false });
-      const later = { ...row, lowWatermark: 1_700_000_000_002, pools: [] };
+      const later = { ...row, lowWatermark: 1_700_000_000_002, busyPools: [] };
       const laterAt = await replicas().heartbeat(later);
       expect(laterAt).toBeGreaterThanOrEqual(heartbeatAt);
       expect(await rowOf(row.replicaId)).toEqual({
@@ -40,7 +40,7 @@ export function replicaCases(setup: CaseSetup): void {
     it("buries a replica until it beats again, and not one that has beaten since", async () => {
       const replicaId = randomUUID();
       const times = { startedAt: 1, lowWatermark: 1 };
-      const row = { replicaId, address: "a", version: "1", ...times, pools: [] };
+      const row = { replicaId, address: "a", version: "1", ...times, busyPools: [] };
       const earlier = await replicas().heartbeat(row);
       const ago = { ...row, heartbeatAt: earlier - 1, buried: false };
       await replicas().bury(ago);
@@ -60,7 +60,7 @@ export function replicaCases(setup: CaseSetup): void {
           version: "1",
           startedAt: 1,
           lowWatermark: 1,
-          pools: [],
+          busyPools: [],
         });
       }
       await replicas().remove(left);
