@@ -170,6 +170,15 @@ export const limitSettings = {
       "Events that a watcher may be behind before its stream is ended with the position to " +
       "resume from. It bounds what a slow reader costs.",
   }),
+  watchBufferBytesMax: numberSetting({
+    variable: "KEELSON_WATCH_BUFFER_BYTES_MAX",
+    byDefault: 16 * MIB,
+    min: 64 * KIB,
+    max: 1 * GIB,
+    why:
+      "Bytes of events that a watcher of one runtime or process may be behind, likewise. A few " +
+      "large events cost as much memory as many small ones.",
+  }),
   connectionsMax: numberSetting({
     variable: "KEELSON_CONNECTIONS_MAX",
     byDefault: 10_000,

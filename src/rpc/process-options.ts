@@ -16,7 +16,7 @@ export interface ProcessServiceOptions extends GrantServiceOptions {
   readonly entropy: Pick<Entropy, "freshId">;
   readonly limits: Pick<
     RpcLimits,
-    "inputPayloadBytesMax" | "longPollMaxMs" | "watchBufferEventsMax"
+    "inputPayloadBytesMax" | "longPollMaxMs" | "watchBufferEventsMax" | "watchBufferBytesMax"
   >;
   readonly facts: Pick<StorageFacts, "durabilityTier">;
   readonly schemas: EventSchemas;

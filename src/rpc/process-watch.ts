@@ -181,6 +181,7 @@ export function makeProcessWatch(options: ProcessServiceOptions): WatchService {
         stream,
         clock,
         bufferEventsMax: limits.watchBufferEventsMax,
+        bufferBytesMax: limits.watchBufferBytesMax,
         signals: [context.signal, drainSignal],
       });
       try {

@@ -27,6 +27,8 @@ export interface RpcLimits {
   readonly longPollMaxMs: number;
   /** Events that a watcher may be behind before it is cut. */
   readonly watchBufferEventsMax: number;
+  /** Bytes of events that a watcher of one stream may be behind before it is cut. */
+  readonly watchBufferBytesMax: number;
   /** Bytes of a run's result as canonical JSON. */
   readonly runResultBytesMax: number;
   /** Memory for requests in flight. */

@@ -222,6 +222,7 @@ export function makeRuntimeWatch(options: RuntimeServiceOptions): WatchService {
         stream,
         clock,
         bufferEventsMax: limits.watchBufferEventsMax,
+        bufferBytesMax: limits.watchBufferBytesMax,
         signals: [context.signal, drainSignal],
       });
       try {

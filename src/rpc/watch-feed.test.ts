@@ -15,7 +15,7 @@ const PUBLISHED: RuntimeEvent = {
   payload: null,
 };
 
-function commitOf(revision: number, eventCount: number): RuntimeCommit {
+function commitOf(revision: number, eventCount: number, eventsText = "[]"): RuntimeCommit {
   const before = initialFold(runtimeAggregate.initial);
   const stored = {
     stream: STREAM,
@@ -23,7 +23,7 @@ function commitOf(revision: number, eventCount: number): RuntimeCommit {
     at: 0,
     commitId: "c",
     commandsText: "[]",
-    eventsText: "[]",
+    eventsText,
     hash: new Uint8Array(32),
     formatVersion: 1,
   };
@@ -33,7 +33,7 @@ function commitOf(revision: number, eventCount: number): RuntimeCommit {
 
 interface OpenFeed {
   readonly feed: WatchFeed<RuntimeState, RuntimeEvent>;
-  readonly commit: (revision: number, eventCount: number) => void;
+  readonly commit: (revision: number, eventCount: number, eventsText?: string) => void;
   readonly isListening: () => boolean;
   readonly expire: () => void;
   readonly abort: () => void;
@@ -60,11 +60,12 @@ function openFeed(bufferEventsMax: number): OpenFeed {
       },
     },
     bufferEventsMax,
+    bufferBytesMax: 100,
     signals: [leaving.signal],
   });
   return {
     feed,
-    commit: (revision, eventCount) => listener?.(commitOf(revision, eventCount)),
+    commit: (...commit) => listener?.(commitOf(...commit)),
     isListening: () => listener !== undefined,
     expire: () => timer(),
     abort: () => leaving.abort(),
@@ -89,6 +90,17 @@ test("a commit of any size fits into an empty buffer, and the next one does not"
   commit(2, 1);
   expect(feed.isOverflowed()).toBe(true);
   expect(feed.take()).toBeUndefined();
+});
+
+test("few large events fill the buffer as many small ones do", () => {
+  const { feed, commit } = openFeed(10);
+  commit(1, 1, "x".repeat(60));
+  commit(2, 1, "x".repeat(60));
+  expect([feed.isOverflowed(), feed.take()?.after.revision]).toEqual([false, 1]);
+  commit(3, 1, "x".repeat(60));
+  expect(feed.isOverflowed()).toBe(false);
+  commit(4, 1);
+  expect(feed.isOverflowed()).toBe(true);
 });
 
 test("a reader that keeps up is never cut", () => {

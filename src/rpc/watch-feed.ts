@@ -1,4 +1,7 @@
-/** The commits of a stream on their way to one watcher: in order, bounded, with a bell. */
+/**
+ * The commits of a stream on their way to one watcher: in order, with a bell, bounded by events and
+ * by bytes, for the sizes of events lie far apart.
+ */
 import type { StreamName } from "../core/shared/ids.ts";
 import type { Clock } from "../engine/ports.ts";
 import type { FoldedCommit } from "../engine/stream-fold.ts";
@@ -26,29 +29,37 @@ export interface WatchFeedOptions<State, Event> {
   readonly clock: Pick<Clock, "after">;
   /** Events that may wait; a single commit may hold more. */
   readonly bufferEventsMax: number;
+  /** Characters of events as JSON that may wait; a single commit may hold more. */
+  readonly bufferBytesMax: number;
   /** Ring the bell when they abort. */
   readonly signals: readonly AbortSignal[];
+}
+
+function bytesOf({ stored }: FoldedCommit<unknown, unknown>): number {
+  return stored.eventsText.length;
 }
 
 /** Opens a feed: every commit from now on is in it. */
 export function makeWatchFeed<State, Event>(
   options: WatchFeedOptions<State, Event>,
 ): WatchFeed<State, Event> {
-  const { streams, stream, clock, bufferEventsMax, signals } = options;
+  const { streams, stream, clock, bufferEventsMax, bufferBytesMax, signals } = options;
   let commits: FoldedCommit<State, Event>[] = [];
   let bufferedEvents = 0;
+  let bufferedBytes = 0;
   let overflowed = false;
   let ring: () => void = () => undefined;
   const ringNow = (): void => ring();
 
   const stopListening = streams.listen(stream, (commit) => {
     if (overflowed) return;
-    if (bufferedEvents >= bufferEventsMax) {
+    if (bufferedEvents >= bufferEventsMax || bufferedBytes >= bufferBytesMax) {
       overflowed = true;
       commits = [];
     } else {
       commits.push(commit);
       bufferedEvents += commit.events.length;
+      bufferedBytes += bytesOf(commit);
     }
     ringNow();
   });
@@ -57,7 +68,9 @@ export function makeWatchFeed<State, Event>(
   return {
     take: () => {
       const commit = commits.shift();
-      if (commit) bufferedEvents -= commit.events.length;
+      if (commit === undefined) return undefined;
+      bufferedEvents -= commit.events.length;
+      bufferedBytes -= bytesOf(commit);
       return commit;
     },
     arrival: (waitMs) => {

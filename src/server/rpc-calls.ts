@@ -79,6 +79,7 @@ function limitsOf(config: ServerConfig): RpcLimits {
     attemptLimitMax: config.attemptLimitMax,
     longPollMaxMs: config.longPollMs,
     watchBufferEventsMax: config.watchBufferEventsMax,
+    watchBufferBytesMax: config.watchBufferBytesMax,
     runResultBytesMax: config.runResultBytesMax,
     inFlightBytesMax: config.inFlightBytesMax,
     runtimeDefaults: runtimeDefaultsOf(config),

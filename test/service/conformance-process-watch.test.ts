@@ -22,6 +22,7 @@ import {
   register,
   success,
 } from "./support/processes.ts";
+import { readStream } from "./support/read-stream.ts";
 import { openSharedDatabase } from "./support/shared-database.ts";
 import { wireErrorOf } from "./support/wire-error.ts";
 
@@ -35,27 +36,6 @@ afterAll(() => deployment.close());
 
 const processId = "p";
 
-/** A stream whose messages can be taken one by one, and given up. */
-function reading<Message>(open: (signal: AbortSignal) => AsyncIterable<{ message: Message }>) {
-  const giveUp = new AbortController();
-  const messages = open(giveUp.signal)[Symbol.asyncIterator]();
-  const next = async (): Promise<Message> => {
-    const step: IteratorResult<{ message: Message }, unknown> = await messages.next();
-    if (step.done === true) throw new Error("the watch is over");
-    return step.value.message;
-  };
-  /** Messages up to and including the first one that matches. */
-  const until = async (isLast: (message: Message) => boolean): Promise<Message[]> => {
-    const seen: Message[] = [];
-    for (;;) {
-      const message = await next();
-      seen.push(message);
-      if (isLast(message)) return seen;
-    }
-  };
-  return { next, until, giveUp: () => giveUp.abort() };
-}
-
 type EventMessage = WatchEventsResponse["message"];
 type ChangeMessage = WatchProcessesResponse["message"];
 
@@ -63,7 +43,7 @@ function watchEvents(
   { processes }: CaseClients,
   terms: { readonly afterSequence?: bigint; readonly eventTypes?: string[] } = {},
 ) {
-  return reading<EventMessage>((signal) =>
+  return readStream<EventMessage>((signal) =>
     processes.watchEvents({ processId, ...terms }, { signal }),
   );
 }
@@ -72,7 +52,7 @@ function watchProcesses(
   { processes }: CaseClients,
   terms: Parameters<typeof processes.watchProcesses>[0] = {},
 ) {
-  return reading<ChangeMessage>((signal) => processes.watchProcesses(terms, { signal }));
+  return readStream<ChangeMessage>((signal) => processes.watchProcesses(terms, { signal }));
 }
 
 async function append({ processes }: CaseClients, ...eventTypes: readonly string[]): Promise<void> {

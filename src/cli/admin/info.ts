@@ -51,7 +51,7 @@ function limitFacts(limits: ServerLimits): readonly Fact[] {
     ["attempts", limits.attemptLimitDefault],
     ["lease TTL", ttlMs === undefined ? undefined : formatSpan(ttlMs)],
     ["long poll", pollMs === undefined ? undefined : formatSpan(pollMs)],
-    ["watch buffer", `${limits.watchBufferEventsMax} events`],
+    ["watch buffer", `${limits.watchBufferEventsMax} events, ${limits.watchBufferBytesMax} bytes`],
     ["in flight", `${limits.inFlightBytesMax} bytes`],
   ];
 }

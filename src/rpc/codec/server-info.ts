@@ -89,6 +89,7 @@ export function serverInfoToProto(
       longPollMax: durationToProto(limits.longPollMaxMs),
       runResultBytesMax: limits.runResultBytesMax,
       watchBufferEventsMax: limits.watchBufferEventsMax,
+      watchBufferBytesMax: limits.watchBufferBytesMax,
       operationLimitDefault: runtimeDefaults.operationLimit,
       completedRetentionDefault: runtimeDefaults.completedRetention,
       inFlightBytesMax: BigInt(limits.inFlightBytesMax),

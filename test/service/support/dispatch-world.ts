@@ -90,6 +90,7 @@ const LIMITS = {
   attemptLimitMax: 100,
   longPollMaxMs: 60_000,
   watchBufferEventsMax: 1000,
+  watchBufferBytesMax: 16 * MIB,
   runResultBytesMax: MIB,
   inFlightBytesMax: 256 * MIB,
   runtimeDefaults: RUNTIME_DEFAULTS,

@@ -2564,7 +2564,7 @@ export const ProcessWatchEndReason = {
   UNSPECIFIED: 0,
 
   /**
-   * The reader is too slow.
+   * The reader fell behind by more than the server keeps for a watcher.
    *
    * @generated from enum value: PROCESS_WATCH_END_REASON_SLOW_READER = 1;
    */

@@ -3992,7 +3992,7 @@ export const WatchEndReason = {
   UNSPECIFIED: 0,
 
   /**
-   * The reader fell more than 1,000 events behind.
+   * The reader fell behind by more events or bytes than the server keeps for a watcher.
    *
    * @generated from enum value: WATCH_END_REASON_SLOW_READER = 1;
    */
