@@ -5,6 +5,7 @@ import type { GrantsEvent } from "../core/grants/events.ts";
 import type { GrantsState } from "../core/grants/state.ts";
 import { processAggregate } from "../core/process/aggregate.ts";
 import { type SessionId, sessionIdOf, type StreamName } from "../core/shared/ids.ts";
+import { type RefusalReason, RefusedError } from "../core/shared/refusal.ts";
 import type { CommandEnvelope } from "../engine/stream-entry.ts";
 import type { FoldedCommit } from "../engine/stream-fold.ts";
 import { parseStreamName, type StreamAddress, streamName } from "../engine/stream-name.ts";
@@ -39,6 +40,11 @@ export function addressOf(stream: StreamName): StreamAddress {
 /** The session whose grants a stream holds. */
 export function sessionOf(stream: StreamName): SessionId {
   return sessionIdOf(addressOf(stream).id);
+}
+
+/** Whether somebody was refused for one of these reasons. */
+export function isRefusedFor(error: unknown, reasons: readonly RefusalReason[]): boolean {
+  return error instanceof RefusedError && reasons.includes(error.refusal.reason);
 }
 
 /** A command of a flow: it may be repeated, and nobody in particular asks for it. */

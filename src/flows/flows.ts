@@ -66,7 +66,7 @@ export function makeFlows(options: FlowsOptions): Flows {
     observer,
     drive: makeHoldFlow({ grants, processes }),
   });
-  const carrier = makeTransferFlow({ grants, holds });
+  const carrier = makeTransferFlow({ grants, processes, holds });
   const transfers = makeWorkDriver({
     task: "transfers of a session",
     observer,

@@ -3,13 +3,18 @@
  * done once its own commit stands: what follows on other streams is waited for where the answer
  * rests on it, and is done without the caller, too.
  */
-import type { GrantedHandle, GrantsCommand, GrantsReply } from "../core/grants/commands.ts";
+import type {
+  GrantedHandle,
+  GrantsCommand,
+  GrantsReply,
+  TransferVerdict,
+} from "../core/grants/commands.ts";
 import { grantKeyOf } from "../core/grants/grant-keys.ts";
 import {
+  formerVerdictOn,
   hasOpenWork,
   settledBelowOf,
   type TransferDelivery,
-  wasAccepted,
 } from "../core/grants/open-work.ts";
 import type { Deletion, FrameId, GrantsState } from "../core/grants/state.ts";
 import { refusedByTable } from "../core/process/refusals.ts";
@@ -70,7 +75,10 @@ export interface HandleCalls {
   readonly revoke: (call: HandleCall<"revoke_handle">) => Promise<RevokeAnswer>;
   /** Within the session. Refuses HANDLE_NOT_GRANTED, HANDLE_IN_TRANSFER, SESSION_DELETED. */
   readonly move: (call: HandleCall<"move_handles">) => Promise<TransferAnswer>;
-  /** To another session; answered once that one has the grants. Refuses as `move`. */
+  /**
+   * To another session; answered once that one has the grants. Refuses as `move`, and with
+   * TASK_ALREADY_EXISTS when it has a name that was to be free.
+   */
   readonly transfer: (call: HandleCall<"begin_transfer">) => Promise<TransferAnswer>;
   /** Answered once every process has been told. */
   readonly deleteSession: (call: HandleCall<"delete_session">) => Promise<DeletionAnswer>;
@@ -90,6 +98,11 @@ function expectReply<Type extends GrantsReply["type"]>(
 function targetDeleted(sessionId: SessionId): RefusedError {
   const message = "The target session was deleted; the grants are where they were";
   return new RefusedError(refusalOf("SESSION_DELETED", message, { sessionId }));
+}
+
+function targetHasName(sessionId: SessionId): RefusedError {
+  const message = "The target session got a task of the same id meanwhile; nothing was moved";
+  return new RefusedError(refusalOf("TASK_ALREADY_EXISTS", message, { sessionId }));
 }
 
 /** Makes the calls. */
@@ -132,13 +145,14 @@ export function makeHandleCalls(options: HandleCallsOptions): HandleCalls {
     serial: number,
     state: GrantsState,
     target: StreamName,
-  ): Promise<boolean> {
+  ): Promise<TransferVerdict> {
     const open = state.transfers.get(serial);
     if (open === undefined) {
-      return wasAccepted((await grants.fresh(target)).state, sessionOf(stream), serial);
+      const { state: answered } = await grants.fresh(target);
+      return formerVerdictOn(answered, sessionOf(stream), serial) ?? "deleted";
     }
     const delivery: TransferDelivery = { ...open, settledBelow: settledBelowOf(state) };
-    return (await flows.deliverTransfer(stream, delivery)) === "accepted";
+    return await flows.deliverTransfer(stream, delivery);
   }
 
   return {
@@ -177,10 +191,10 @@ export function makeHandleCalls(options: HandleCallsOptions): HandleCalls {
       const { reply, revision, state } = await grants.submit(stream, envelope);
       const { handles, serial } = expectReply(reply, "moved");
       if (serial === undefined) return { handles, revision };
-      const isAccepted = await verdictOn(stream, serial, state, target);
-      if (!isAccepted) {
+      const verdict = await verdictOn(stream, serial, state, target);
+      if (verdict !== "accepted") {
         await flows.settleTransfers(stream);
-        throw targetDeleted(toSessionId);
+        throw (verdict === "deleted" ? targetDeleted : targetHasName)(toSessionId);
       }
       await failureOf(flows.settleTransfers(stream));
       await tell(stream);

@@ -6,14 +6,15 @@ import type { HoldMark, ReleasedHold } from "../core/grants/commands.ts";
 import { type HoldRelease, type HoldWork, holdWorkOf } from "../core/grants/open-work.ts";
 import type { GrantsState } from "../core/grants/state.ts";
 import { standingOf } from "../core/process/holders.ts";
+import { wasClosedFor } from "../core/process/task-work.ts";
 import type { ProcessId, StreamName } from "../core/shared/ids.ts";
-import { RefusedError } from "../core/shared/refusal.ts";
 import type { ProcessStreams } from "../dispatch/process-streams.ts";
 import type { StreamFold } from "../engine/stream-fold.ts";
 import {
   addressOf,
   flowEnvelope,
   type GrantsStreams,
+  isRefusedFor,
   processStreamOf,
   sessionOf,
 } from "./flow-streams.ts";
@@ -40,9 +41,7 @@ const ENTRY_BYTES = 100;
 
 /** Whether the process is not there any more, or never was. */
 function isGone(error: unknown): boolean {
-  if (!(error instanceof RefusedError)) return false;
-  const { reason } = error.refusal;
-  return reason === "NO_LONGER_RETAINED" || reason === "PROCESS_NOT_FOUND";
+  return isRefusedFor(error, ["NO_LONGER_RETAINED", "PROCESS_NOT_FOUND"]);
 }
 
 /** Makes the drive of the flow: everything open in the grants of a session. */
@@ -69,23 +68,24 @@ export function makeHoldFlow(options: HoldFlowOptions): (stream: StreamName) => 
     }
 
     async function release(hold: HoldRelease): Promise<void> {
-      const { processId, mark, cancelOrphanReason: reason } = hold;
+      const { processId, mark, deletion } = hold;
       const command = {
         type: "release_hold" as const,
         processId,
         sessionId,
         mark,
-        ...(reason === undefined ? {} : { cancelOrphan: { reason } }),
+        ...(deletion === undefined ? {} : { deletion }),
       };
       try {
         const name = processStreamOf(namespace, processId);
         const { reply, state } = await processes.submit(name, flowEnvelope(command));
         const { terminal, holderCount } = standingOf(state);
-        const wasCancelled = reply.type === "hold" && reply.cancelRequested;
+        const isClosed = deletion !== undefined && wasClosedFor(state, deletion.reason);
+        const wasCancelled = reply.type === "hold" && reply.cancelRequested && !isClosed;
         const isOrphan = !terminal && (holderCount === 0 || wasCancelled);
         const standing = terminal ? "terminal" : isOrphan ? "orphaned" : "preserved";
         // Also when it was asked to cancel by an earlier try, whose answer was lost.
-        const cancelRequested = isOrphan && reason !== undefined;
+        const cancelRequested = isClosed || (isOrphan && deletion?.cancelOrphans === true);
         released.push({ processId, mark, standing, cancelRequested });
       } catch (error) {
         if (!isGone(error)) failures.push(error);

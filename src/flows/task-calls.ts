@@ -4,14 +4,15 @@
  * another session.
  */
 import type { GrantsCommand } from "../core/grants/commands.ts";
-import { sessionDeleted } from "../core/grants/refusals.ts";
+import { GRANTS_MAX } from "../core/grants/decide.ts";
+import { sessionDeleted, tooManyGrants } from "../core/grants/refusals.ts";
 import type { ProcessCommand } from "../core/process/commands.ts";
 import type { ProcessState } from "../core/process/state.ts";
 import { notRegistered, refusedByTable } from "../core/runtime/refusals.ts";
 import { runtimeAggregate } from "../core/runtime/aggregate.ts";
-import type { Namespace, ProcessId, Revision, SessionId, StreamName } from "../core/shared/ids.ts";
-import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
-import type { ProcessFold, ProcessStreams } from "../dispatch/process-streams.ts";
+import type { ProcessId, Revision, SessionId } from "../core/shared/ids.ts";
+import { RefusedError } from "../core/shared/refusal.ts";
+import type { ProcessStreams } from "../dispatch/process-streams.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import type { CommandEnvelope } from "../engine/stream-entry.ts";
 import { streamName } from "../engine/stream-name.ts";
@@ -19,29 +20,22 @@ import {
   flowEnvelope,
   grantsStreamOf,
   type GrantsStreams,
+  isRefusedFor,
   processStreamOf,
 } from "./flow-streams.ts";
 import type { Flows } from "./flows.ts";
 import type { HandleCalls } from "./handle-calls.ts";
-import { taskHandlesNamed, taskHandlesOf, taskProcessId, type TaskHandle } from "./task-handles.ts";
-
-/** The session that tasks are looked for in. */
-export interface TaskScope {
-  readonly namespace: Namespace;
-  readonly sessionId: SessionId;
-}
-
-/** A task of a session. */
-export interface FoundTask extends TaskHandle {
-  /** The session that has the grant. */
-  readonly sessionId: SessionId;
-  readonly stream: StreamName;
-  readonly fold: ProcessFold;
-}
+import {
+  type FoundTask,
+  type TaskHandle,
+  taskHandlesNamed,
+  taskHandlesOf,
+  taskProcessId,
+  type TaskScope,
+} from "./task-handles.ts";
+import { alreadyExists, isLive, makeTaskTransfers, type TaskTransfers } from "./task-transfers.ts";
 
 type RegisterCommand = Extract<ProcessCommand, { readonly type: "register_process" }>;
-
-type BeginCommand = Extract<GrantsCommand, { readonly type: "begin_transfer" }>;
 
 type RevokeCommand = Extract<GrantsCommand, { readonly type: "revoke_handle" }>;
 
@@ -63,25 +57,8 @@ export interface TaskStart {
   readonly registerAs: (processId: ProcessId) => CommandEnvelope<RegisterCommand>;
 }
 
-/** Tasks to move. */
-export interface TaskTransfer {
-  readonly from: TaskScope;
-  readonly toSessionId: SessionId;
-  readonly taskIds: readonly string[];
-  /** Puts the command to the grants of the source into its envelope. */
-  readonly wrap: (command: BeginCommand) => CommandEnvelope<BeginCommand>;
-}
-
-/** What the target has after a transfer. */
-export interface TransferredTasks {
-  /** Every task named that the target has now, in the order of the request. */
-  readonly tasks: readonly FoundTask[];
-  /** Of the grants of the source. */
-  readonly revision: Revision;
-}
-
 /** The calls. */
-export interface TaskCalls {
+export interface TaskCalls extends TaskTransfers {
   /** The task of this name: the live one, or the one that ended last. */
   readonly find: (scope: TaskScope, taskId: string) => Promise<FoundTask | undefined>;
   /** Every task of the session, hidden and ended ones too, by their beginning. */
@@ -92,8 +69,6 @@ export interface TaskCalls {
   readonly forget: (scope: TaskScope, processId: ProcessId, wrap: WrapRevoke) => Promise<Forgotten>;
   /** Whether this very call, by its request id, had a task of this name forgotten before. */
   readonly wasForgotten: (scope: TaskScope, taskId: string, wrap: WrapRevoke) => Promise<Forgotten>;
-  /** All that are there, or none. Refuses TASK_ALREADY_EXISTS, HANDLE_IN_TRANSFER. */
-  readonly transfer: (transfer: TaskTransfer) => Promise<TransferredTasks>;
 }
 
 /** What the calls work with. */
@@ -105,15 +80,8 @@ export interface TaskCallsOptions {
   readonly flows: Pick<Flows, "settleTasks">;
 }
 
-function alreadyExists(taskId: string, processId: ProcessId): RefusedError {
-  const message = "The session has a task of this id; wait for its end, or choose another id";
-  return new RefusedError(refusalOf("TASK_ALREADY_EXISTS", message, { taskId, processId }));
-}
-
 function isOther(error: unknown): boolean {
-  if (!(error instanceof RefusedError)) return false;
-  const { reason } = error.refusal;
-  return reason === "REGISTRATION_HASH_CONFLICT" || reason === "NO_LONGER_RETAINED";
+  return isRefusedFor(error, ["REGISTRATION_HASH_CONFLICT", "NO_LONGER_RETAINED"]);
 }
 
 function byBeginning(left: FoundTask, right: FoundTask): number {
@@ -121,13 +89,9 @@ function byBeginning(left: FoundTask, right: FoundTask): number {
   return a === b ? (left.processId < right.processId ? -1 : 1) : a - b;
 }
 
-function isLive({ fold }: FoundTask): boolean {
-  return fold.state.end === null;
-}
-
-/** Whether a name in the target of a transfer is taken: handles keep theirs, also ended ones. */
-function blocksName(task: FoundTask): boolean {
-  return isLive(task) || task.fold.state.registration?.task?.visibility === "external";
+/** Whether the session that began a task was never granted it, and never will be. */
+function wasGivenUp({ holders }: ProcessState, sessionId: SessionId): boolean {
+  return holders.get(sessionId)?.mark === 0;
 }
 
 /** Makes the calls. */
@@ -171,6 +135,11 @@ export function makeTaskCalls(options: TaskCallsOptions): TaskCalls {
     return tasks.find(isLive) ?? tasks.at(-1);
   }
 
+  async function all(scope: TaskScope): Promise<readonly FoundTask[]> {
+    const { state } = await grants.fresh(grantsStreamOf(scope.namespace, scope.sessionId));
+    return await read(scope, taskHandlesOf(state));
+  }
+
   function processOf({ namespace, sessionId }: TaskScope, taskId: string, ordinal: number) {
     const processId = taskProcessId(taskId, sessionId, ordinal);
     return { processId, stream: processStreamOf(namespace, processId) };
@@ -206,7 +175,21 @@ export function makeTaskCalls(options: TaskCallsOptions): TaskCalls {
     }
     await flows.settleTasks(stream);
     const { sessionId } = scope;
-    return { taskId, processId, sessionId, stream, fold: await processes.fresh(stream) };
+    const fold = await processes.fresh(stream);
+    if (wasGivenUp(fold.state, sessionId)) throw await whyGivenUp(scope, taskId, processId);
+    return { taskId, processId, sessionId, stream, fold };
+  }
+
+  /** Why the session could not be granted a task that had begun already. */
+  async function whyGivenUp(
+    { namespace, sessionId }: TaskScope,
+    taskId: string,
+    processId: ProcessId,
+  ): Promise<RefusedError> {
+    const { state } = await grants.fresh(grantsStreamOf(namespace, sessionId));
+    if (state.phase === "deleted") return new RefusedError(sessionDeleted());
+    const isFull = state.grants.size >= GRANTS_MAX;
+    return isFull ? new RefusedError(tooManyGrants(GRANTS_MAX)) : alreadyExists(taskId, processId);
   }
 
   /** The task that this very call began before its answer was lost. */
@@ -242,24 +225,6 @@ export function makeTaskCalls(options: TaskCallsOptions): TaskCalls {
     return await handles.revoke({ namespace, sessionId, envelope });
   }
 
-  /** What moves and what it takes the place of; refuses where a name is taken in the target. */
-  async function choose(from: TaskScope, to: TaskScope, taskIds: readonly string[]) {
-    const processIds: ProcessId[] = [];
-    const replaced: FoundTask[] = [];
-    for (const taskId of taskIds) {
-      const task = await find(from, taskId);
-      if (task === undefined) continue;
-      const present = (await named(to, taskId)).filter(
-        ({ processId }) => processId !== task.processId,
-      );
-      const blocking = present.find(blocksName);
-      if (blocking !== undefined) throw alreadyExists(taskId, blocking.processId);
-      processIds.push(task.processId);
-      replaced.push(...present);
-    }
-    return { processIds, replaced };
-  }
-
   return {
     find,
     forget,
@@ -267,10 +232,7 @@ export function makeTaskCalls(options: TaskCallsOptions): TaskCalls {
     wasForgotten: (scope, taskId, wrap) => {
       return forget(scope, taskProcessId(taskId, scope.sessionId, 0), wrap);
     },
-    all: async (scope) => {
-      const { state } = await grants.fresh(grantsStreamOf(scope.namespace, scope.sessionId));
-      return await read(scope, taskHandlesOf(state));
-    },
+    all,
     start: async (start) => {
       const { scope, taskId } = start;
       await assertKnownSession(scope);
@@ -288,30 +250,6 @@ export function makeTaskCalls(options: TaskCallsOptions): TaskCalls {
       for (const { processId } of tasks) await forget(scope, processId);
       return started;
     },
-    transfer: async ({ from, toSessionId, taskIds, wrap }) => {
-      const to = { ...from, sessionId: toSessionId };
-      await assertKnownSession(to);
-      const { processIds, replaced } = await choose(from, to, taskIds);
-      const begin = {
-        type: "begin_transfer" as const,
-        fromFrameId: "",
-        toSessionId,
-        toFrameId: "",
-        processIds,
-      };
-      const source = grantsStreamOf(from.namespace, from.sessionId);
-      const { revision } =
-        processIds.length === 0
-          ? await grants.fresh(source)
-          : await handles.transfer({ ...from, envelope: wrap(begin) });
-      const told = processIds.map(async (processId) => {
-        const command = { type: "transfer_task" as const, processId, sessionId: toSessionId };
-        await processes.submit(processStreamOf(from.namespace, processId), flowEnvelope(command));
-      });
-      await Promise.all(told);
-      for (const { processId } of replaced) await forget(to, processId);
-      const found = await Promise.all(taskIds.map((taskId) => find(to, taskId)));
-      return { tasks: found.filter((task) => task !== undefined), revision };
-    },
+    ...makeTaskTransfers({ ...options, assertKnownSession, find, named, all, forget }),
   };
 }

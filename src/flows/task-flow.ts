@@ -9,7 +9,7 @@ import { sessionsRunning, taskWorkOf } from "../core/process/task-work.ts";
 import { runtimeAggregate } from "../core/runtime/aggregate.ts";
 import type { TaskAnnouncement } from "../core/runtime/task-control.ts";
 import type { SessionId, StreamName, TimeMs } from "../core/shared/ids.ts";
-import { type RefusalReason, RefusedError } from "../core/shared/refusal.ts";
+import type { RefusalReason } from "../core/shared/refusal.ts";
 import type { OpenTaskControls } from "../dispatch/dispatcher.ts";
 import type { ProcessStreams } from "../dispatch/process-streams.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
@@ -19,9 +19,11 @@ import {
   flowEnvelope,
   grantsStreamOf,
   type GrantsStreams,
+  isRefusedFor,
   processStreamOf,
 } from "./flow-streams.ts";
-import { taskDescriptor, taskHandlesOf } from "./task-handles.ts";
+import { keepsName, soleNameIn } from "./sole-names.ts";
+import { taskDescriptor, taskHandlesOf, taskPrefixOf } from "./task-handles.ts";
 import type { WorkDriver } from "./work-driver.ts";
 
 /** What the flow works between. */
@@ -34,12 +36,14 @@ export interface TaskFlowOptions {
   readonly nowMs: () => TimeMs;
 }
 
+/** Why a session is not granted its task, now or ever. */
+const UNGRANTABLE: readonly RefusalReason[] = [
+  "SESSION_DELETED",
+  "LIMIT_EXCEEDED",
+  "TASK_ALREADY_EXISTS",
+];
 /** Said to a task that no session can look after. */
 const UNGRANTABLE_REASON = "its session cannot look after it";
-
-function isRefusedFor(error: unknown, reasons: readonly RefusalReason[]): boolean {
-  return error instanceof RefusedError && reasons.includes(error.refusal.reason);
-}
 
 /** What is said of a task to whoever runs it; undefined for a process that is no task. */
 function announcementFor(
@@ -86,14 +90,14 @@ export function makeTaskFlow(options: TaskFlowOptions): (stream: StreamName) => 
     const { processId } = state;
     const session = grantsStreamOf(addressOf(stream).namespace, sessionId);
     const descriptor = taskDescriptor(taskId);
-    const command = { type: "grant_handle" as const, frameId: "", processId, descriptor };
+    const soleName = await soleNameIn(options, session, taskPrefixOf(taskId), keepsName);
+    const command = { type: "grant_handle" as const, frameId: "", processId, descriptor, soleName };
     try {
       await grants.submit(session, flowEnvelope(command));
     } catch (error) {
-      if (isRefusedFor(error, ["SESSION_DELETED", "LIMIT_EXCEEDED"])) {
-        await giveUp(stream, state, sessionId);
-      }
-      throw error;
+      if (!isRefusedFor(error, UNGRANTABLE)) throw error;
+      await giveUp(stream, state, sessionId);
+      return;
     }
     await holds.settle(session);
   }

@@ -6,7 +6,14 @@
 import { createHash } from "node:crypto";
 import { shownGrantsOf } from "../core/grants/shown-grants.ts";
 import type { GrantsState, HandleDescriptor } from "../core/grants/state.ts";
-import { type ProcessId, processIdOf, type SessionId } from "../core/shared/ids.ts";
+import {
+  type Namespace,
+  type ProcessId,
+  processIdOf,
+  type SessionId,
+  type StreamName,
+} from "../core/shared/ids.ts";
+import type { ProcessFold } from "../dispatch/process-streams.ts";
 
 /** Kind of the descriptor of a task. */
 const TASK_HANDLE_KIND = "task";
@@ -20,17 +27,32 @@ export interface TaskHandle {
   readonly processId: ProcessId;
 }
 
+/** The session that tasks are looked for in. */
+export interface TaskScope {
+  readonly namespace: Namespace;
+  readonly sessionId: SessionId;
+}
+
+/** A task of a session. */
+export interface FoundTask extends TaskHandle {
+  /** The session that has the grant. */
+  readonly sessionId: SessionId;
+  readonly stream: StreamName;
+  readonly fold: ProcessFold;
+}
+
 function digestOf(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, DIGEST_LENGTH);
 }
 
-function prefixOf(taskId: string): string {
+/** What the names of the processes of all tasks of one name begin with. */
+export function taskPrefixOf(taskId: string): string {
   return `${TASK_PREFIX}${digestOf(taskId)}:`;
 }
 
 /** The process of the nth task that a session began under a name, from 1. */
 export function taskProcessId(taskId: string, sessionId: SessionId, ordinal: number): ProcessId {
-  return processIdOf(`${prefixOf(taskId)}${digestOf(sessionId)}:${ordinal}`);
+  return processIdOf(`${taskPrefixOf(taskId)}${digestOf(sessionId)}:${ordinal}`);
 }
 
 /** What the session calls the process. */
@@ -58,5 +80,5 @@ export function taskHandlesOf(state: GrantsState): readonly TaskHandle[] {
 
 /** The tasks of the session that have or had this name. */
 export function taskHandlesNamed(state: GrantsState, taskId: string): readonly TaskHandle[] {
-  return handlesBehind(state, prefixOf(taskId)).filter((handle) => handle.taskId === taskId);
+  return handlesBehind(state, taskPrefixOf(taskId)).filter((handle) => handle.taskId === taskId);
 }

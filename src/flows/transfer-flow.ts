@@ -11,18 +11,24 @@ import {
 import type { TransferVerdict } from "../core/grants/commands.ts";
 import type { StreamName } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
+import type { ProcessStreams } from "../dispatch/process-streams.ts";
 import {
   addressOf,
   flowEnvelope,
   grantsStreamOf,
   type GrantsStreams,
+  isRefusedFor,
+  processStreamOf,
   sessionOf,
 } from "./flow-streams.ts";
+import { keepsNameForGood, type SoleNameStreams, soleNameIn } from "./sole-names.ts";
 import { failureOf, type WorkDriver } from "./work-driver.ts";
 
 /** What the flow works between. */
 export interface TransferFlowOptions {
   readonly grants: Pick<GrantsStreams, "fresh" | "submit">;
+  /** Say which names of tasks are free, and learn which session looks after a task now. */
+  readonly processes: SoleNameStreams["processes"] & Pick<ProcessStreams, "submit">;
   /** Tells the processes of the target's holds. */
   readonly holds: Pick<WorkDriver, "settle">;
 }
@@ -40,14 +46,18 @@ const HANDLE_BYTES = 150;
 
 /** Makes the flow. */
 export function makeTransferFlow(options: TransferFlowOptions): TransferFlow {
-  const { grants, holds } = options;
+  const { grants, processes, holds } = options;
 
   function targetOf(source: StreamName, delivery: TransferDelivery): StreamName {
     return grantsStreamOf(addressOf(source).namespace, delivery.toSessionId);
   }
 
   async function deliver(source: StreamName, delivery: TransferDelivery): Promise<TransferVerdict> {
-    const { serial, settledBelow, toFrameId, begunAt } = delivery;
+    const { serial, settledBelow, toFrameId, begunAt, solePrefixes = [] } = delivery;
+    const target = targetOf(source, delivery);
+    const soleNames = await Promise.all(
+      solePrefixes.map((prefix) => soleNameIn(options, target, prefix, keepsNameForGood)),
+    );
     const handles = delivery.handles.map(({ processId, descriptor }) => ({
       processId,
       descriptor,
@@ -60,9 +70,10 @@ export function makeTransferFlow(options: TransferFlowOptions): TransferFlow {
       toFrameId,
       handles,
       begunAt,
+      soleNames,
     };
     const envelope = flowEnvelope(command, handles.length * HANDLE_BYTES);
-    const { reply } = await grants.submit(targetOf(source, delivery), envelope);
+    const { reply } = await grants.submit(target, envelope);
     if (reply.type === "verdict") return reply.verdict;
     throw new TypeError(`A transfer was answered with ${reply.type}`);
   }
@@ -79,10 +90,30 @@ export function makeTransferFlow(options: TransferFlowOptions): TransferFlow {
     throw failure ?? new RefusedError(refusalOf("CONFLICT", message, metadata));
   }
 
+  /** Tells tasks that are handed over which session looks after them from now on. */
+  async function tellTasks(source: StreamName, delivery: TransferDelivery): Promise<void> {
+    const { solePrefixes, handles, toSessionId: sessionId } = delivery;
+    if (solePrefixes === undefined) return;
+    const { namespace } = addressOf(source);
+    const fromSessionId = sessionOf(source);
+    const told = handles.map(async ({ processId }) => {
+      const command = { type: "transfer_task" as const, processId, fromSessionId, sessionId };
+      try {
+        await processes.submit(processStreamOf(namespace, processId), flowEnvelope(command));
+      } catch (error) {
+        if (!isRefusedFor(error, ["NO_LONGER_RETAINED"])) throw error;
+      }
+    });
+    await Promise.all(told);
+  }
+
   async function complete(source: StreamName, delivery: TransferDelivery): Promise<void> {
     const { serial } = delivery;
     const verdict = await deliver(source, delivery);
-    if (verdict === "accepted") await assureTarget(targetOf(source, delivery), delivery);
+    if (verdict === "accepted") {
+      await assureTarget(targetOf(source, delivery), delivery);
+      await tellTasks(source, delivery);
+    }
     await grants.submit(
       source,
       flowEnvelope({ type: "settle_transfer" as const, serial, verdict }),

@@ -15,7 +15,14 @@ import {
 } from "../../gen/keelson/process/v1/service_pb.ts";
 import { callerOf } from "./caller.ts";
 import { checkOptionalEnum } from "./codec/enum-codec.ts";
-import { checkId, type FieldCheck, finish, makeFieldCheck, violate } from "./codec/field-check.ts";
+import {
+  checkId,
+  checkOptionalId,
+  type FieldCheck,
+  finish,
+  makeFieldCheck,
+  violate,
+} from "./codec/field-check.ts";
 import {
   descriptorFromProto,
   grantScopeFromProto,
@@ -58,7 +65,7 @@ function checkProcessIds(
 
 /** Makes the part of the service that changes grants. */
 export function makeGrantChanges(options: GrantServiceOptions): GrantChangeService {
-  const { handles } = options;
+  const { handles, tasks } = options;
 
   return {
     grantHandle: async (request, context) => {
@@ -131,7 +138,14 @@ export function makeGrantChanges(options: GrantServiceOptions): GrantChangeServi
       const policy = checkOptionalEnum(check, orphanPolicies, request.orphanPolicy, field);
       const hashOf = (): string => requestHash(DeleteSessionProcessStateRequestSchema, request);
       const terms = checkTerms(check, request.requestId, hashOf);
+      const successor = checkOptionalId(check, request.successorSessionId, "successor_session_id");
+      if (successor === sessionId) {
+        violate(check, "successor_session_id", "must be another session");
+      }
       finish(check);
+      if (successor !== undefined) {
+        await tasks.handOn({ namespace, sessionId }, sessionIdOf(successor));
+      }
       const command = {
         type: "delete_session" as const,
         cancelOrphans: policy === "cancel",

@@ -5,6 +5,7 @@ import type { Membership } from "../engine/membership.ts";
 import type { ViewStore } from "../engine/ports.ts";
 import type { GrantsStreams } from "../flows/flow-streams.ts";
 import type { HandleCalls } from "../flows/handle-calls.ts";
+import type { TaskCalls } from "../flows/task-calls.ts";
 
 /** What calls about handles work with. */
 export interface GrantServiceOptions {
@@ -12,6 +13,7 @@ export interface GrantServiceOptions {
   /** The streams of processes. */
   readonly streams: ProcessStreams;
   readonly handles: HandleCalls;
+  readonly tasks: TaskCalls;
   readonly views: Pick<ViewStore, "get">;
   /** Writes this replica's view rows; rejects when the database does not take them. */
   readonly flushViews: () => Promise<void>;

@@ -12,7 +12,8 @@ import {
   CancelUnreferencedRequestSchema,
   CancelUnreferencedResponseSchema,
 } from "../../gen/keelson/task/v1/service_pb.ts";
-import type { FoundTask, TaskScope } from "../flows/task-calls.ts";
+import { CANCEL_GRACE_MS } from "../core/process/task.ts";
+import type { FoundTask, TaskScope } from "../flows/task-handles.ts";
 import { type Caller, callerOf } from "./caller.ts";
 import {
   checkBoundedText,
@@ -43,7 +44,7 @@ type CancelService = Pick<
   "cancelTask" | "cancelAllTasks" | "cancelUnreferenced"
 >;
 
-const GRACE_MS = { default: 10_000, max: 3_600_000 } as const;
+const GRACE_MS_MAX = 3_600_000;
 
 /** How tasks are to be cancelled. */
 interface CancelTerms {
@@ -57,9 +58,9 @@ function checkCancel(
 ): CancelTerms {
   const reason = checkBoundedText(check, request.reason, "reason", REASON_BYTES_MAX) ?? null;
   const { grace } = request;
-  const graceMs = grace === undefined ? GRACE_MS.default : durationFromProto(grace);
-  if (graceMs === undefined || graceMs > GRACE_MS.max) {
-    violate(check, "grace", `must be from 0 to ${GRACE_MS.max} ms`);
+  const graceMs = grace === undefined ? CANCEL_GRACE_MS : durationFromProto(grace);
+  if (graceMs === undefined || graceMs > GRACE_MS_MAX) {
+    violate(check, "grace", `must be from 0 to ${GRACE_MS_MAX} ms`);
   }
   return { reason, graceMs: graceMs ?? 0 };
 }

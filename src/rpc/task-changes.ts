@@ -8,7 +8,8 @@ import { processFactsOf } from "../core/process/facts-codec.ts";
 import type { ProcessId, StreamName } from "../core/shared/ids.ts";
 import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
 import { canonicalText } from "../engine/commit-codec.ts";
-import type { FoundTask, WrapRevoke } from "../flows/task-calls.ts";
+import type { WrapRevoke } from "../flows/task-calls.ts";
+import type { FoundTask } from "../flows/task-handles.ts";
 import {
   type BackgroundTaskService,
   type CompleteTaskRequest,

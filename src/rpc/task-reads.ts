@@ -13,7 +13,7 @@ import {
   ListTasksResponseSchema,
   ValidateHandlesVisibleResponseSchema,
 } from "../../gen/keelson/task/v1/service_pb.ts";
-import type { FoundTask, TaskScope } from "../flows/task-calls.ts";
+import type { FoundTask, TaskScope } from "../flows/task-handles.ts";
 import { callerOf } from "./caller.ts";
 import { checkEnums } from "./codec/enum-codec.ts";
 import { checkId, type FieldCheck, finish, makeFieldCheck, violate } from "./codec/field-check.ts";

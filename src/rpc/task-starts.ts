@@ -6,7 +6,7 @@ import { completeRegistration, type DescribedProcess } from "../core/process/cor
 import type { TaskRegistration, TaskVisibility } from "../core/process/task.ts";
 import { type ProcessId, runtimeIdOf } from "../core/shared/ids.ts";
 import { canonicalText } from "../engine/commit-codec.ts";
-import type { FoundTask, TaskScope } from "../flows/task-calls.ts";
+import type { FoundTask, TaskScope } from "../flows/task-handles.ts";
 import {
   ProcessProvenanceSchema,
   ProcessRegistrationSchema,

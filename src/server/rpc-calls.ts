@@ -138,15 +138,17 @@ function kindsOf({ runtimes, processes, grants }: ControlPlane): ReadonlyMap<str
 
 function processOptionsOf(
   { replicaId, drainSignal }: RpcCallsOptions,
-  { engine, processes: streams, processLeases, grants, flows }: ControlPlane,
+  { engine, runtimes, processes: streams, processLeases, grants, flows }: ControlPlane,
   storage: Storage,
   limits: RpcLimits,
 ): RouteOptions["process"] {
   const { membership, time, tail, views } = engine;
+  const handles = makeHandleCalls({ grants, processes: streams, flows });
   return {
     streams,
     grants,
-    handles: makeHandleCalls({ grants, processes: streams, flows }),
+    handles,
+    tasks: makeTaskCalls({ runtimes, grants, processes: streams, handles, flows }),
     views: storage.views,
     flushViews: views.flush,
     journal: storage.journal,
@@ -163,15 +165,6 @@ function processOptionsOf(
     waits: makeProcessWaits({ streams, clock: systemClock, drainSignal }),
     drainSignal,
   };
-}
-
-/** Tasks are processes: their service shares what the registry works with. */
-function taskOptionsOf(
-  { runtimes, grants, flows }: ControlPlane,
-  process: RouteOptions["process"],
-): RouteOptions["task"] {
-  const { streams: processes, handles } = process;
-  return { ...process, tasks: makeTaskCalls({ runtimes, grants, processes, handles, flows }) };
 }
 
 /** What the admin service is made of. */
@@ -262,7 +255,7 @@ function routeOptionsOf(
       waits: makeOperationWaits({ streams, clock: systemClock, drainSignal }),
     },
     process,
-    task: taskOptionsOf(controlPlane, process),
+    task: process,
     blob: { blobs },
     admin: adminOptionsOf({ options, controlPlane, opened, startedAt, limits }),
     health: healthOf(options),

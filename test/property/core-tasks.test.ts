@@ -133,6 +133,7 @@ function commandOf(story: Story, { kind, number, flag }: Step): ProcessCommand |
       return {
         type: "transfer_task",
         processId,
+        fromSessionId: sessionIdOf(`session-${1 + (number % 2)}`),
         sessionId: sessionIdOf(`session-${1 + (number % 3)}`),
       };
     case "release": {

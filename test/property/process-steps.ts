@@ -166,8 +166,9 @@ function commandOf(walk: Walk, taken: Step): ProcessCommand | undefined {
     case "hold":
       return { type: "hold", processId, sessionId, mark: number };
     case "release_hold": {
-      const cancelOrphan = flag ? { cancelOrphan: { reason: "session deleted" } } : {};
-      return { type: "release_hold", processId, sessionId, mark: number, ...cancelOrphan };
+      const deletion = { reason: "session deleted", cancelOrphans: taken.isStale };
+      const deleted = flag ? { deletion } : {};
+      return { type: "release_hold", processId, sessionId, mark: number, ...deleted };
     }
     case "register":
       return story.registerCommand({ eventTypes: flag ? TYPES : [] });

@@ -1,6 +1,6 @@
 // Work between streams that one replica began and never went on with: another one does.
 import { expect, it } from "vitest";
-import { wasAccepted } from "../../src/core/grants/open-work.ts";
+import { formerVerdictOn } from "../../src/core/grants/open-work.ts";
 import { completeRegistration } from "../../src/core/process/core-types.ts";
 import { processIdOf, runtimeIdOf, sessionIdOf } from "../../src/core/shared/ids.ts";
 import { flowEnvelope, grantsStreamOf, processStreamOf } from "../../src/flows/flow-streams.ts";
@@ -74,7 +74,7 @@ it("a transfer that was begun is finished, and the source holds nothing any more
   const source = await world.pass(other.controlPlane.grants.fresh(SOURCE));
   expect([source.state.transfers.size, source.state.holds.size]).toEqual([0, 0]);
   const target = await world.pass(other.controlPlane.grants.fresh(TARGET));
-  expect(wasAccepted(target.state, sessionIdOf("source"), 1)).toBe(true);
+  expect(formerVerdictOn(target.state, sessionIdOf("source"), 1)).toBe("accepted");
   expect(target.state.grants.size).toBe(1);
   const { state: process } = await world.pass(other.controlPlane.processes.fresh(PROCESS));
   expect([...process.holders.entries()].filter(([, { held }]) => held)).toHaveLength(1);

@@ -12,7 +12,7 @@ import type { GrantsState } from "./state.ts";
 import { bytesOf, facts, summarize } from "./summarize.ts";
 
 /** Bumped whenever the same events fold into another state. */
-const FOLD_VERSION = 1;
+const FOLD_VERSION = 2;
 
 /** The aggregate of grants, one per session; nothing of it is forgotten. */
 export const grantsAggregate: Aggregate<GrantsState, GrantsCommand, GrantsEvent, GrantsReply> = {

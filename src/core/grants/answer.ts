@@ -4,7 +4,7 @@
  */
 import type { EventPosition } from "../shared/aggregate.ts";
 import { FoldError } from "../shared/fold-error.ts";
-import type { GrantedHandle, GrantsCommand, GrantsReply } from "./commands.ts";
+import type { GrantedHandle, GrantsCommand, GrantsReply, TransferVerdict } from "./commands.ts";
 import type { GrantsEvent, GrantsEventType } from "./events.ts";
 import type { FrameId, MovedHandle } from "./state.ts";
 
@@ -26,6 +26,10 @@ function handlesOf(
   at: EventPosition,
 ): readonly GrantedHandle[] {
   return handles.map((handle) => ({ ...handle, frameId, grantedAt: at.at }));
+}
+
+function verdictIn(events: readonly GrantsEvent[]): TransferVerdict {
+  return events.some(({ type }) => type === "transfer_declined") ? "name_taken" : "accepted";
 }
 
 /** The reply to a command whose events are committed. */
@@ -50,7 +54,7 @@ export function answer(
       return { type: "moved", handles: handlesOf(handles, toFrameId, at), serial };
     }
     case "accept_transfer":
-      return { type: "verdict", verdict: "accepted" };
+      return { type: "verdict", verdict: verdictIn(events) };
     case "delete_session":
       return { type: "deleted", isFirst: true };
     case "settle_transfer":

@@ -24,8 +24,15 @@ export interface ReleasedHold extends HoldMark {
   readonly cancelRequested: boolean;
 }
 
-/** Whether the target of a transfer took it in; `refused` when it is deleted. */
-export type TransferVerdict = "accepted" | "refused";
+/** Whether the target of a transfer took it in, or why it never will. */
+export type TransferVerdict = "accepted" | "deleted" | "name_taken";
+
+/** A name that a scope gives once, by what the names of its processes begin with. */
+export interface SoleName {
+  readonly prefix: string;
+  /** Processes of the name that do not count: what they are by now keeps the name free. */
+  readonly except: readonly ProcessId[];
+}
 
 /** Everything the grants of a session can be asked to do. */
 export type GrantsCommand =
@@ -34,6 +41,8 @@ export type GrantsCommand =
       readonly frameId: FrameId;
       readonly processId: ProcessId;
       readonly descriptor: HandleDescriptor;
+      /** Not granted while another process has the name. */
+      readonly soleName?: SoleName;
     }
   | {
       readonly type: "revoke_handle";
@@ -54,6 +63,8 @@ export type GrantsCommand =
       readonly toSessionId: SessionId;
       readonly toFrameId: FrameId;
       readonly processIds: readonly ProcessId[];
+      /** Beginnings of names that the target must have free; see `SoleName`. */
+      readonly solePrefixes?: readonly string[];
     }
   | {
       /** From another session: its intent arrives here. */
@@ -65,6 +76,8 @@ export type GrantsCommand =
       readonly toFrameId: FrameId;
       readonly handles: readonly MovedHandle[];
       readonly begunAt: TimeMs;
+      /** Not taken in while other processes have any of these. */
+      readonly soleNames?: readonly SoleName[];
     }
   | {
       /** The target has answered the intent. */

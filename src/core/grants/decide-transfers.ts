@@ -5,8 +5,9 @@ import { refusalOf, type Refusal } from "../shared/refusal.ts";
 import type { GrantsCommand, GrantsReply } from "./commands.ts";
 import type { GrantsEvent } from "./events.ts";
 import { grantKeyOf } from "./grant-keys.ts";
-import { wasAccepted } from "./open-work.ts";
+import { formerVerdictOn } from "./open-work.ts";
 import { handleInTransfer, handleNotGranted } from "./refusals.ts";
+import { nameHolder } from "./sole-names.ts";
 import type { FrameId, GrantsState, MovedHandle } from "./state.ts";
 
 type GrantsDecision = Decision<GrantsEvent, GrantsReply>;
@@ -60,7 +61,7 @@ export function decideBegin(
   state: GrantsState,
   command: CommandOf<"begin_transfer">,
 ): GrantsDecision {
-  const { fromFrameId, toSessionId, toFrameId, processIds } = command;
+  const { fromFrameId, toSessionId, toFrameId, processIds, solePrefixes } = command;
   const handles = movableHandles(state, fromFrameId, processIds);
   if ("reason" in handles) return { kind: "refuse", refusal: handles };
   if (handles.length === 0) return NOTHING_TO_MOVE;
@@ -72,24 +73,29 @@ export function decideBegin(
     toSessionId,
     toFrameId,
     handles,
+    ...(solePrefixes === undefined ? {} : { solePrefixes }),
   };
   return { kind: "commit", events: [event] };
 }
 
 /**
- * Decides the second step at the target. What was taken in before is answered as the first time,
- * whatever happened since (G5); a deleted session takes nothing new.
+ * Decides the second step at the target. What was answered before is answered as the first time,
+ * whatever happened since (G5): so a refusal is committed, too, unless it can never change. A
+ * deleted session takes nothing new; a name that is taken stays with its process (G8).
  */
 export function decideAccept(
   state: GrantsState,
   command: CommandOf<"accept_transfer">,
 ): GrantsDecision {
   const { fromSessionId, serial, settledBelow, toFrameId, handles, begunAt } = command;
-  if (wasAccepted(state, fromSessionId, serial)) {
-    return { kind: "answer", reply: { type: "verdict", verdict: "accepted" } };
-  }
-  if (state.phase === "deleted") {
-    return { kind: "answer", reply: { type: "verdict", verdict: "refused" } };
+  const { soleNames = [] } = command;
+  const former = formerVerdictOn(state, fromSessionId, serial);
+  const verdict = former ?? (state.phase === "deleted" ? "deleted" : undefined);
+  if (verdict !== undefined) return { kind: "answer", reply: { type: "verdict", verdict } };
+  const own = handles.map(({ processId }) => processId);
+  const isTaken = soleNames.some((name) => nameHolder(state, toFrameId, name, own) !== undefined);
+  if (isTaken) {
+    return { kind: "commit", events: [{ type: "transfer_declined", fromSessionId, serial }] };
   }
   const event: GrantsEvent = {
     type: "transfer_accepted",

@@ -6,7 +6,8 @@ import { decideAccept, decideBegin, decideMove, decideSettle } from "./decide-tr
 import type { GrantsEvent } from "./events.ts";
 import { grantKeyOf } from "./grant-keys.ts";
 import { hasOpenWork } from "./open-work.ts";
-import { handleInTransfer, sessionDeleted, tooManyGrants } from "./refusals.ts";
+import { handleInTransfer, nameTaken, sessionDeleted, tooManyGrants } from "./refusals.ts";
+import { nameHolder } from "./sole-names.ts";
 import type { GrantsState, HandleDescriptor } from "./state.ts";
 import { verdictOf } from "./table.ts";
 
@@ -38,7 +39,7 @@ function decideGrant(
   command: CommandOf<"grant_handle">,
   context: DecideContext,
 ): GrantsDecision {
-  const { frameId, processId, descriptor } = command;
+  const { frameId, processId, descriptor, soleName } = command;
   const key = grantKeyOf(frameId, processId);
   const former = state.grants.get(key);
   const grantedAt = former?.grantedAt ?? context.now;
@@ -47,6 +48,8 @@ function decideGrant(
     return answered({ type: "granted", handle, created: false });
   }
   if (state.leaving.has(key)) return refused(handleInTransfer(processId));
+  const holder = soleName && nameHolder(state, frameId, soleName, [processId]);
+  if (holder !== undefined) return refused(nameTaken(holder));
   const created = former === undefined;
   if (created && state.grants.size >= GRANTS_MAX) return refused(tooManyGrants(GRANTS_MAX));
   const event: GrantsEvent = {

@@ -8,6 +8,7 @@ const KNOWN = {
   handles_moved: true,
   transfer_begun: true,
   transfer_accepted: true,
+  transfer_declined: true,
   transfer_finished: true,
   transfer_rolled_back: true,
   holds_acquired: true,

@@ -39,6 +39,8 @@ export type GrantsEvent =
       readonly toSessionId: SessionId;
       readonly toFrameId: FrameId;
       readonly handles: readonly MovedHandle[];
+      /** Beginnings of names that the target must have free. */
+      readonly solePrefixes?: readonly string[];
     }
   | {
       /** Grants of another session are here; what the scope had is replaced. */
@@ -51,12 +53,18 @@ export type GrantsEvent =
       readonly grantedAt: TimeMs;
     }
   | {
+      /** Grants of another session are never taken in: a name that they need is taken. */
+      readonly type: "transfer_declined";
+      readonly fromSessionId: SessionId;
+      readonly serial: number;
+    }
+  | {
       /** The target has the grants; here they are gone. */
       readonly type: "transfer_finished";
       readonly serial: number;
     }
   | {
-      /** The target is deleted; the grants are as before, or gone when this session is, too. */
+      /** The target has no place; the grants are as before, or gone when this session is, too. */
       readonly type: "transfer_rolled_back";
       readonly serial: number;
     }

@@ -23,7 +23,7 @@ import { TRANSFER_STEPS } from "./table.ts";
 
 type EventOf<Type extends GrantsEvent["type"]> = Extract<GrantsEvent, { readonly type: Type }>;
 
-const NO_SERIALS: AcceptedSerials = { floor: 0, serials: [] };
+const NO_SERIALS: AcceptedSerials = { floor: 0, serials: [], declined: [] };
 
 function arrived(handle: MovedHandle, frameId: FrameId, grantedAt: TimeMs): Grant {
   const { processId, descriptor } = handle;
@@ -74,6 +74,7 @@ export function foldBegun(
     toFrameId,
     handles,
     begunAt: position.at,
+    ...(event.solePrefixes === undefined ? {} : { solePrefixes: event.solePrefixes }),
   };
   return {
     ...state,
@@ -87,7 +88,15 @@ export function foldBegun(
 /** The serials of a source once one more is taken in; those below the floor need no entry. */
 function withSerial(known: AcceptedSerials, serial: number, settledBelow: number): AcceptedSerials {
   const floor = Math.max(known.floor, settledBelow);
-  return { floor, serials: [...known.serials, serial].filter((other) => other >= floor) };
+  return { ...known, floor, serials: [...known.serials, serial].filter((other) => other >= floor) };
+}
+
+/** Folds that a transfer of another session is never taken in (G5). */
+export function foldDeclined(state: GrantsState, event: EventOf<"transfer_declined">): GrantsState {
+  const { fromSessionId, serial } = event;
+  const known = state.sources.get(fromSessionId) ?? NO_SERIALS;
+  const declined = [...known.declined, serial];
+  return { ...state, sources: state.sources.with(fromSessionId, { ...known, declined }) };
 }
 
 /** Folds the arrival of grants of another session (G5). */

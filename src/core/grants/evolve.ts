@@ -8,7 +8,13 @@ import type { ProcessId } from "../shared/ids.ts";
 import { emptyOrderedMap } from "../shared/ordered-map.ts";
 import type { ReleasedHold } from "./commands.ts";
 import type { GrantsEvent } from "./events.ts";
-import { foldAccepted, foldBegun, foldMoved, foldSettled } from "./evolve-transfers.ts";
+import {
+  foldAccepted,
+  foldBegun,
+  foldDeclined,
+  foldMoved,
+  foldSettled,
+} from "./evolve-transfers.ts";
 import { grantKeyOf } from "./grant-keys.ts";
 import { withAcquired, withHandle, withoutHandle, withPending, withReleased } from "./holds.ts";
 import type { Deletion, GrantsState } from "./state.ts";
@@ -114,6 +120,8 @@ function fold(state: GrantsState, event: GrantsEvent, position: EventPosition): 
       return foldBegun(state, event, position);
     case "transfer_accepted":
       return foldAccepted(state, event);
+    case "transfer_declined":
+      return foldDeclined(state, event);
     case "transfer_finished":
     case "transfer_rolled_back":
       return { ...foldSettled(state, event), deferral: null };

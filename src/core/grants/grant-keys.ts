@@ -13,7 +13,7 @@ export function grantKeyOf(frameId: FrameId, processId: ProcessId | ""): GrantKe
 
 /** Entries of one frame, by process, after a process when one is given. */
 export function* entriesOfFrame<Value>(
-  map: OrderedMap<GrantKey, Value>,
+  map: Pick<OrderedMap<GrantKey, Value>, "entries">,
   frameId: FrameId,
   after?: ProcessId,
 ): Generator<readonly [GrantKey, Value]> {

@@ -5,13 +5,13 @@
  */
 import type { ProcessId, SessionId, TimeMs } from "../shared/ids.ts";
 import { ROLL_FORWARD_AFTER_MS } from "../shared/roll-forward.ts";
-import type { HoldMark } from "./commands.ts";
-import type { GrantsState, Transfer } from "./state.ts";
+import type { HoldMark, TransferVerdict } from "./commands.ts";
+import type { Deletion, GrantsState, Transfer } from "./state.ts";
 
 /** A hold that the process is to let go. */
 export interface HoldRelease extends HoldMark {
-  /** Why the process is to cancel if nobody holds it then; absent when it is not to. */
-  readonly cancelOrphanReason?: string;
+  /** Present when the deletion of the session took the grants. */
+  readonly deletion?: Pick<Deletion, "reason" | "cancelOrphans">;
 }
 
 /** A transfer that the target is to answer. */
@@ -48,10 +48,9 @@ export function holdWorkOf(state: GrantsState): HoldWork {
   for (const [processId, mark] of state.openHolds.entries()) {
     if (acquire.length + release.length >= HOLDS_PER_ROUND) break;
     const hold = state.holds.get(processId);
-    const isCancelled = hold?.ofDeletion === true && deletion?.cancelOrphans === true;
+    const isOfDeletion = hold?.ofDeletion === true && deletion !== null;
     if (hold?.standing === "acquiring") acquire.push({ processId, mark });
-    else if (!isCancelled) release.push({ processId, mark });
-    else release.push({ processId, mark, cancelOrphanReason: deletion.reason });
+    else release.push({ processId, mark, ...(isOfDeletion ? { deletion } : {}) });
   }
   return { acquire, release };
 }
@@ -72,8 +71,14 @@ export function isAcquiringAny(state: GrantsState, processIds: readonly ProcessI
   return processIds.some((processId) => state.holds.get(processId)?.standing === "acquiring");
 }
 
-/** Whether a transfer of another session was taken in here. */
-export function wasAccepted(state: GrantsState, source: SessionId, serial: number): boolean {
+/** What a transfer of another session was answered here; undefined when it never came. */
+export function formerVerdictOn(
+  state: GrantsState,
+  source: SessionId,
+  serial: number,
+): TransferVerdict | undefined {
   const known = state.sources.get(source);
-  return known !== undefined && (serial < known.floor || known.serials.includes(serial));
+  if (known === undefined) return undefined;
+  if (known.declined.includes(serial)) return "name_taken";
+  return serial < known.floor || known.serials.includes(serial) ? "accepted" : undefined;
 }

@@ -18,6 +18,12 @@ export function handleInTransfer(processId: ProcessId): Refusal {
   return { ...refusal, retryAfterMs: TRANSFER_RETRY_MS };
 }
 
+/** Another task of the session has the name. */
+export function nameTaken(processId: ProcessId): Refusal {
+  const message = "The session has a task of this id; wait for its end, or choose another id";
+  return refusalOf("TASK_ALREADY_EXISTS", message, { processId });
+}
+
 /** The process state of the session is deleted for good. */
 export function sessionDeleted(): Refusal {
   const message = "The process state of the session was deleted; use another session id";

@@ -10,9 +10,10 @@
  *   G2  a hold that counts nothing is being released; the marks of holds rise
  *   G3  a pending grant is not shown; it is shown once the process knows of the hold
  *   G4  a grant that is leaving can be neither revoked nor moved; it leaves, or it comes back
- *   G5  a transfer from another session is taken in at most once
+ *   G5  a transfer from another session is taken in at most once, and never once it was declined
  *   G6  a deleted session has no grants but those that are leaving, and takes none
  *   G7  a refused command changes nothing
+ *   G8  a name that is given once is never given to two processes in one scope
  */
 import type { OrderedMap } from "../shared/ordered-map.ts";
 import type { ProcessId, SessionId, TimeMs } from "../shared/ids.ts";
@@ -79,14 +80,18 @@ export interface Transfer {
   readonly toFrameId: FrameId;
   readonly handles: readonly LeavingHandle[];
   readonly begunAt: TimeMs;
+  /** Beginnings of names that the target must have free; absent when it need not. */
+  readonly solePrefixes?: readonly string[];
 }
 
 /** Which transfers of one other session were taken in. */
 export interface AcceptedSerials {
-  /** Every transfer below this serial that came here was taken in. */
+  /** Every transfer below this serial that came here was taken in, unless it was declined. */
   readonly floor: number;
   /** Those at or above the floor. */
   readonly serials: readonly number[];
+  /** Those that were declined, for good; rare, for a name has to be taken while they come. */
+  readonly declined: readonly number[];
 }
 
 /** What the deletion of the session did so far; complete once no work is open. */

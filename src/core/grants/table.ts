@@ -18,7 +18,7 @@ export const GRANTS_COMMANDS = {
   revoke_handle: { open: "allow", deleted: "allow" },
   move_handles: { open: "allow", deleted: "SESSION_DELETED" },
   begin_transfer: { open: "allow", deleted: "SESSION_DELETED" },
-  /** A deleted session answers a new one `refused`, which is no refusal of the command. */
+  /** A deleted session answers a new one `deleted`, which is no refusal of the command. */
   accept_transfer: { open: "allow", deleted: "allow" },
   settle_transfer: { open: "allow", deleted: "allow" },
   delete_session: { open: "allow", deleted: "no_op" },

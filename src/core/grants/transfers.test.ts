@@ -1,7 +1,7 @@
 // Transfers between sessions as source and target see them, and the deletion of a session.
 import { expect, test } from "vitest";
 import { processIdOf, sessionIdOf } from "../shared/ids.ts";
-import { holdWorkOf, rollForwardAt, transferDeliveriesOf, wasAccepted } from "./open-work.ts";
+import { holdWorkOf, rollForwardAt, transferDeliveriesOf, formerVerdictOn } from "./open-work.ts";
 import { processes, type SessionStory, sessionStory } from "./testing/session-story.ts";
 
 const P = processIdOf("p");
@@ -72,7 +72,7 @@ test("an intent is for all grants or for none", () => {
 
 test("a refused transfer leaves everything as it was", () => {
   const story = leavingSource();
-  story.ask({ type: "settle_transfer", serial: 1, verdict: "refused" });
+  story.ask({ type: "settle_transfer", serial: 1, verdict: "deleted" });
   expect(story.shown()).toEqual(["p"]);
   expect([...story.state().grants.values()]).toEqual([
     { frameId: "", processId: "p", descriptor: { label: "p" }, grantedAt: 1000, pending: false },
@@ -95,8 +95,8 @@ test("a target takes a transfer in once, however often and in whatever order it 
   expect(accept(target, 7, 5, "r")).toMatchObject({ kind: "committed" });
   expect(accept(target, 1, 1)).toMatchObject({ kind: "answered" });
   expect(target.shown()).toEqual(["q", "r"]);
-  expect(wasAccepted(target.state(), SOURCE, 2)).toBe(true);
-  expect(wasAccepted(target.state(), SOURCE, 8)).toBe(false);
+  expect(formerVerdictOn(target.state(), SOURCE, 2)).toBe("accepted");
+  expect(formerVerdictOn(target.state(), SOURCE, 8)).toBeUndefined();
 });
 
 test("a grant that arrives replaces the one that the scope has", () => {
@@ -112,7 +112,7 @@ test("a grant may arrive where the same one is leaving, and stays when that one 
   const story = leavingSource();
   accept(story, 1, 1);
   expect(story.shown()).toEqual(["p"]);
-  story.ask({ type: "settle_transfer", serial: 1, verdict: "refused" });
+  story.ask({ type: "settle_transfer", serial: 1, verdict: "deleted" });
   const [grant] = [...story.state().grants.values()];
   expect(grant).toMatchObject({ grantedAt: 500 });
   expect(story.state().holds.get(P)?.handleCount).toBe(1);
@@ -124,7 +124,7 @@ test("a deleted session has no grants and takes none, but answers old transfers 
   target.ask({ type: "delete_session", cancelOrphans: false, reason: "over" });
   expect(target.shown()).toEqual([]);
   expect(accept(target, 1, 1)).toMatchObject({ reply: { verdict: "accepted" } });
-  expect(accept(target, 2, 1)).toMatchObject({ reply: { verdict: "refused" } });
+  expect(accept(target, 2, 1)).toMatchObject({ reply: { verdict: "deleted" } });
   const deleted = { kind: "refused", reason: "SESSION_DELETED" };
   const grant = { type: "grant_handle", frameId: "", processId: P, descriptor: {} } as const;
   expect(target.ask(grant)).toEqual(deleted);
@@ -142,9 +142,7 @@ test("a deletion reports what its grants leave, and nothing about those let go b
   story.ask({ type: "revoke_handle", frameId: "", processId: processIdOf("s") });
   story.ask({ type: "delete_session", cancelOrphans: true, reason: "over" });
   const { release } = holdWorkOf(story.state());
-  expect(
-    release.map(({ processId, cancelOrphanReason }) => [processId, cancelOrphanReason]),
-  ).toEqual([
+  expect(release.map(({ processId, deletion }) => [processId, deletion?.reason])).toEqual([
     ["p", "over"],
     ["q", "over"],
     ["r", "over"],
@@ -176,7 +174,7 @@ test("what is leaving a deleted session leaves, or is revoked when it comes back
   expect(left.state().deletion?.revokedCount).toBe(0);
   const returned = leavingSource();
   returned.ask({ type: "delete_session", cancelOrphans: false, reason: "" });
-  returned.ask({ type: "settle_transfer", serial: 1, verdict: "refused" });
+  returned.ask({ type: "settle_transfer", serial: 1, verdict: "deleted" });
   expect(returned.shown()).toEqual([]);
   returned.confirm("orphaned");
   expect(returned.state().deletion).toMatchObject({ revokedCount: 1, orphaned: ["p"] });

@@ -129,8 +129,8 @@ export type ProcessCommand =
       readonly processId: ProcessId;
       readonly sessionId: SessionId;
       readonly mark: number;
-      /** Present: a live process that nobody holds afterwards is asked to cancel, once. */
-      readonly cancelOrphan?: { readonly reason: string };
+      /** Present when the session closed for good. */
+      readonly deletion?: SessionDeletion;
     }
   | { readonly type: "ack_wake"; readonly processId: ProcessId; readonly sequence: number }
   | {
@@ -168,8 +168,10 @@ export type ProcessCommand =
       readonly control: TaskControlName;
     }
   | {
+      /** A session handed a task over to another one. */
       readonly type: "transfer_task";
       readonly processId: ProcessId;
+      readonly fromSessionId: SessionId;
       readonly sessionId: SessionId;
     }
   | {
@@ -178,6 +180,13 @@ export type ProcessCommand =
       readonly processId: ProcessId;
       readonly before: TimeMs;
     };
+
+/** What the deletion of a session means for a live process that it held; asked for once. */
+export interface SessionDeletion {
+  readonly reason: string;
+  /** Whether a process that nobody holds afterwards is asked to cancel. */
+  readonly cancelOrphans: boolean;
+}
 
 /** By what a process is ended: as its holder, or with authority. */
 export type CompletionProof = ({ readonly type: "lease" } & LeaseProof) | CompletionAuthority;

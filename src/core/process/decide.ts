@@ -89,9 +89,9 @@ export function lookups(state: ProcessState, command: ProcessCommand): readonly 
       return replayLookups(state, terminalKey(command.processId, eventType));
     }
     case "release_hold": {
-      const { processId, cancelOrphan } = command;
-      if (cancelOrphan === undefined) return [];
-      return replayLookups(state, cancelKey(processId, cancelOrphan.reason));
+      const { processId, deletion } = command;
+      if (deletion === undefined) return [];
+      return replayLookups(state, cancelKey(processId, deletion.reason));
     }
     case "ack_wake":
       return ackLookups(state, command.sequence);

@@ -10,6 +10,8 @@ import type { HolderStanding, ProcessCommand } from "./commands.ts";
 import type { ProcessStreamEvent } from "./events.ts";
 import { limitExceeded, refused, refusedByTable } from "./refusals.ts";
 import type { ProcessState } from "./state.ts";
+import { closingEvents } from "./task-decisions.ts";
+import { isClosedWith } from "./task-work.ts";
 
 type CommandOf<Type extends ProcessCommand["type"]> = Extract<
   ProcessCommand,
@@ -42,13 +44,16 @@ export function decideHold(state: ProcessState, command: CommandOf<"hold">): Pro
   return { kind: "commit", events: [{ type: "holder_added", sessionId, mark }] };
 }
 
-/** Decides that a session holds the process no longer, and what becomes of an orphan. */
+/**
+ * Decides that a session holds the process no longer. When the session closed for good, its task
+ * ends if that is the task's close policy, and an orphan is asked to cancel if the caller wants it.
+ */
 export function decideReleaseHold(
   state: ProcessState,
   command: CommandOf<"release_hold">,
   context: DecideContext,
 ): ProcessDecision {
-  const { processId, sessionId, mark, cancelOrphan } = command;
+  const { processId, sessionId, mark, deletion } = command;
   const barred = refusedByTable(state, "release_hold", processId);
   if (barred !== undefined) return refused(barred);
   const entry = state.holders.get(sessionId);
@@ -57,10 +62,12 @@ export function decideReleaseHold(
   if (isNews) events.push({ type: "holder_removed", sessionId, mark });
   const others = state.holderCount - (isNews && entry?.held === true ? 1 : 0);
   const isOrphan = others === 0 && state.end === null;
-  if (cancelOrphan !== undefined && isOrphan) {
-    const key = cancelKey(processId, cancelOrphan.reason);
+  if (deletion !== undefined && isClosedWith(state, sessionId)) {
+    events.push(...closingEvents(state, deletion.reason, context));
+  } else if (deletion?.cancelOrphans === true && isOrphan) {
+    const key = cancelKey(processId, deletion.reason);
     const isNew = eventOfKey(state, key, context) === undefined;
-    if (isNew) events.push(cancelEvent(state, cancelOrphan.reason));
+    if (isNew) events.push(cancelEvent(state, deletion.reason));
   }
   return events.length === 0 ? NOTHING_NEW : { kind: "commit", events };
 }

@@ -77,7 +77,7 @@ describe("holders", () => {
       processId,
       sessionId: sessionIdOf(session),
       mark,
-      ...(reason === undefined ? {} : { cancelOrphan: { reason } }),
+      ...(reason === undefined ? {} : { deletion: { reason, cancelOrphans: true } }),
     }) as const;
 
   test("P9: of two marks the newer one counts, in whatever order they come", () => {

@@ -6,7 +6,7 @@ import type { StreamSummary } from "../shared/aggregate.ts";
 import type { LeaseToken, TimeMs } from "../shared/ids.ts";
 import { ROLL_FORWARD_AFTER_MS } from "../shared/roll-forward.ts";
 import type { ProcessState } from "./state.ts";
-import { taskDueAt } from "./task-work.ts";
+import { needsGrant, taskDueAt } from "./task-work.ts";
 import { wakesDueAt } from "./wakes.ts";
 
 /** Heap bytes of an empty state, a header, a pending wake and a holder, near enough. */
@@ -29,10 +29,11 @@ function isAwake({ wait, typeCounts, cancelRequest, abandonRequest }: ProcessSta
   return (typeCounts.get(wait.eventType)?.count ?? 0) >= wait.ordinal;
 }
 
-/** Whether a worker that asks for work could be given the process. */
+/** Whether a worker that asks for work could be given the process; a task once it is granted. */
 export function isClaimable(state: ProcessState): boolean {
   const { registration, end, lease, firstStart } = state;
   if (registration === null || end !== null || lease !== null) return false;
+  if (needsGrant(state)) return false;
   if (registration.disposition === "externally_owned" || isExhausted(state)) return false;
   if (registration.disposition === "owner_bound" && firstStart !== null) return false;
   return isAwake(state);

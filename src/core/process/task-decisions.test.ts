@@ -74,11 +74,15 @@ describe("a task", () => {
     const transfer = {
       type: "transfer_task",
       processId,
+      fromSessionId: sessionIdOf("session-1"),
       sessionId: sessionIdOf("session-2"),
     } as const;
     expect(story.do(transfer, "done").changed).toBe(true);
     expect(story.do(transfer, "done").changed).toBe(false);
     expect(processFactsOf(story.state)?.task?.sessionId).toBe("session-2");
+    hold(story, "session-2");
+    const late = { ...transfer, sessionId: sessionIdOf("session-3") };
+    expect(story.do(late, "done").changed).toBe(false);
   });
 
   test("is a process with a facet: others refuse", () => {
@@ -207,7 +211,8 @@ describe("what is left to be done", () => {
       "hold",
     );
     expect(sessionsRunning(story.state)).toEqual(["session-2"]);
-    story.do({ type: "transfer_task", processId, sessionId: sessionIdOf("session-3") }, "done");
+    const [fromSessionId, sessionId] = [sessionIdOf("session-2"), sessionIdOf("session-3")];
+    story.do({ type: "transfer_task", processId, fromSessionId, sessionId }, "done");
     hold(story, "session-3");
     expect(sessionsRunning(story.state)).toEqual(["session-3"]);
   });

@@ -8,6 +8,7 @@
  *       over
  */
 import type { DecideContext } from "../shared/aggregate.ts";
+import type { TimeMs } from "../shared/ids.ts";
 import { eventOfKey, type ProcessDecision } from "./append.ts";
 import { cancelEvent, cancelKey } from "./cancellation.ts";
 import type { ProcessCommand } from "./commands.ts";
@@ -16,7 +17,7 @@ import type { ProcessStreamEvent } from "./events.ts";
 import { notATask, refused, refusedByTable, replayKeyConflict } from "./refusals.ts";
 import type { ProcessState } from "./state.ts";
 import { verdictOf } from "./table.ts";
-import { abortTimeOf } from "./task.ts";
+import { abortTimeOf, CANCEL_GRACE_MS } from "./task.ts";
 
 type CommandOf<Type extends ProcessCommand["type"]> = Extract<
   ProcessCommand,
@@ -46,17 +47,42 @@ export function decideReportTask(
   return committed({ type: "task_reported", report });
 }
 
-/** Decides that another session looks after a task. */
+/**
+ * Decides that another session looks after a task. A message that comes late, when yet another one
+ * that holds the task does, changes nothing.
+ */
 export function decideTransferTask(
   state: ProcessState,
   command: CommandOf<"transfer_task">,
 ): ProcessDecision {
-  const { processId, sessionId } = command;
+  const { processId, fromSessionId, sessionId } = command;
   const barred = refusedByTable(state, "transfer_task", processId);
   if (barred !== undefined) return refused(barred);
   if (state.task === null) return refused(notATask(state));
-  if (state.task.sessionId === sessionId) return UNCHANGED;
+  const present = state.task.sessionId;
+  const isOthers = present !== fromSessionId && state.holders.get(present)?.held === true;
+  if (isOthers || present === sessionId) return UNCHANGED;
   return committed({ type: "task_transferred", sessionId });
+}
+
+/** What has the replay key of the first wish to cancel a task, if it is to be made now. */
+function wishOfKey(state: ProcessState, reason: string | null, context: DecideContext) {
+  if (state.cancelRequest !== null) return undefined;
+  return eventOfKey(state, cancelKey(state.processId, reason), context);
+}
+
+/** The first wish, and an abort that comes earlier than the one that is due. */
+function cancellation(
+  state: ProcessState,
+  reason: string | null,
+  abortAt: TimeMs | undefined,
+): readonly ProcessStreamEvent[] {
+  const events: ProcessStreamEvent[] = [];
+  if (state.cancelRequest === null) events.push(cancelEvent(state, reason));
+  if (abortAt !== undefined && abortAt < (state.task?.abortAt ?? Infinity)) {
+    events.push({ type: "task_abort_scheduled", abortAt });
+  }
+  return events;
 }
 
 /** Decides a wish to cancel a task: the first one is told, an earlier end of the grace counts. */
@@ -71,18 +97,22 @@ export function decideCancelTask(
   const registered = state.registration?.task;
   if (state.task === null || registered === undefined) return refused(notATask(state));
   if (verdictOf(state, "cancel_task") !== "allow") return UNCHANGED;
-  const events: ProcessStreamEvent[] = [];
-  if (state.cancelRequest === null) {
-    const other = eventOfKey(state, cancelKey(processId, reason), context);
-    if (other !== undefined) return refused(replayKeyConflict(state, other));
-    events.push(cancelEvent(state, reason));
-  }
+  const other = wishOfKey(state, reason, context);
+  if (other !== undefined) return refused(replayKeyConflict(state, other));
   const policy = isForced === true ? "abort_local" : registered.cancelPolicy;
   const abortAt = abortTimeOf(policy, context.now, graceMs);
-  if (abortAt !== undefined && abortAt < (state.task.abortAt ?? Infinity)) {
-    events.push({ type: "task_abort_scheduled", abortAt });
-  }
-  return committed(...events);
+  return committed(...cancellation(state, reason, abortAt));
+}
+
+/** What a closing session does to its live task; see `isClosedWith`. */
+export function closingEvents(
+  state: ProcessState,
+  reason: string,
+  context: DecideContext,
+): readonly ProcessStreamEvent[] {
+  const policy = state.registration?.task?.cancelPolicy;
+  if (policy === undefined || wishOfKey(state, reason, context) !== undefined) return [];
+  return cancellation(state, reason, abortTimeOf(policy, context.now, CANCEL_GRACE_MS));
 }
 
 /** Decides whether the grace of a task is over, and ends it then. */

@@ -16,8 +16,8 @@ export interface TaskWork {
   readonly notice: TaskNotice | null;
 }
 
-/** The grant of its session is on the process for good once there ever was one. */
-function needsGrant({ task, holders }: ProcessState): boolean {
+/** Whether a task has yet to be granted: its session is among the holders for good once it was. */
+export function needsGrant({ task, holders }: ProcessState): boolean {
   return task !== null && !holders.has(task.sessionId);
 }
 
@@ -41,6 +41,21 @@ export function taskDueAt(state: ProcessState): TimeMs | undefined {
     task.abortAt ?? Infinity,
   );
   return dueAt === Infinity ? undefined : dueAt;
+}
+
+/** Whether a session that closes takes a live task along, which it looks after. */
+export function isClosedWith(state: ProcessState, sessionId: SessionId): boolean {
+  const isWanted = state.registration?.task?.closePolicy === "cancel";
+  return isWanted && state.end === null && sessionsRunning(state).includes(sessionId);
+}
+
+/** Whether a session that closed for this reason asked its task to cancel. */
+export function wasClosedFor(
+  { registration, cancelRequest, end }: ProcessState,
+  reason: string,
+): boolean {
+  const isWanted = registration?.task?.closePolicy === "cancel";
+  return isWanted && end === null && cancelRequest?.reason === reason;
 }
 
 /**

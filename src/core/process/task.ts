@@ -17,7 +17,13 @@ export type TaskVisibility = "hidden" | "managed" | "external";
  */
 export type TaskCancelPolicy = "cooperative" | "abort_local" | "external";
 
-/** What becomes of a live task when its session closes. */
+/** How long a task may take to end by itself when whoever wants it cancelled does not say. */
+export const CANCEL_GRACE_MS = 10_000;
+
+/**
+ * What becomes of a live task when its session closes for good: it goes on, it is cancelled, or it
+ * goes to the session that follows, if one does.
+ */
 export type TaskClosePolicy = "keep" | "cancel" | "transfer";
 
 /** Which try of the same work this is. */

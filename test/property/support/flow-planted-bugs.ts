@@ -66,16 +66,16 @@ const orphanDecidedByView: FlowBug = {
       ...streams.processes,
       submit: async (stream, envelope) => {
         const { command } = envelope;
-        if (command.type !== "release_hold" || command.cancelOrphan === undefined) {
+        if (command.type !== "release_hold" || command.deletion?.cancelOrphans !== true) {
           return await streams.processes.submit(stream, envelope);
         }
-        const { cancelOrphan, ...release } = command;
+        const { deletion, ...release } = command;
         const released = await streams.processes.submit(stream, { ...envelope, command: release });
         const { state } = database.fold(processAggregate, stream);
         const { holderCount, terminal } = standingOf(state);
         if (holderCount === 0 && !terminal) {
           const { processId } = command;
-          const { reason } = cancelOrphan;
+          const { reason } = deletion;
           const cancel = { type: "request_cancel" as const, processId, reason };
           await streams.processes.submit(stream, flowEnvelope(cancel));
         }

@@ -21,8 +21,8 @@ export interface SharedDatabase {
   readonly serve: (environment?: Readonly<Record<string, string>>) => Promise<SharedServer>;
   /** Stops all servers that run and starts a new one. */
   readonly restart: () => Promise<SharedServer>;
-  /** Holds writes to the journal back; resolves with the first one that arrives meanwhile. */
-  readonly hold: () => Promise<void>;
+  /** Holds writes to the journal back; resolves once so many have arrived meanwhile. */
+  readonly hold: (count?: number) => Promise<void>;
   /** Lets the writes land that were held back, and those to come. */
   readonly release: () => void;
   readonly close: () => Promise<void>;
@@ -82,11 +82,16 @@ export function openSharedDatabase(): SharedDatabase {
       await stopAll();
       return await serve();
     },
-    hold: () => {
+    hold: (count = 1) => {
+      let missing = count;
       const opened = Promise.withResolvers<void>();
       const arrived = Promise.withResolvers<void>();
       open = opened.resolve;
-      gate = { opened: opened.promise, arrived: arrived.resolve };
+      const arrive = (): void => {
+        missing -= 1;
+        if (missing === 0) arrived.resolve();
+      };
+      gate = { opened: opened.promise, arrived: arrive };
       return arrived.promise;
     },
     release,

@@ -2041,7 +2041,8 @@ export type SessionProcessReport = Message<"keelson.process.v1.SessionProcessRep
   orphanedProcessIds: string[];
 
   /**
-   * Those of them whose cancellation was asked for, by name. Empty unless the policy says so.
+   * Live processes whose cancellation was asked for, by name: orphans when the policy says so, and
+   * background tasks of the session with the close policy CANCEL, also when others hold them.
    *
    * @generated from field: repeated string cancelled_process_ids = 4;
    */

@@ -70,8 +70,7 @@ export type TaskDescription = Message<"keelson.task.v1.TaskDescription"> & {
   cancelPolicy?: TaskCancelPolicy | undefined;
 
   /**
-   * What becomes of it when its session closes. CANCEL when absent. Kept for whoever closes the
-   * session; nothing happens by itself.
+   * What becomes of it when its session closes. CANCEL when absent.
    *
    * @generated from field: optional keelson.task.v1.TaskClosePolicy close_policy = 7;
    */
@@ -493,7 +492,9 @@ export const TaskCancelPolicySchema: GenEnum<TaskCancelPolicy> = /*@__PURE__*/
   enumDesc(file_keelson_task_v1_messages, 2);
 
 /**
- * What becomes of a live task when its session closes.
+ * What becomes of a live task when its session closes, which is when its process state is deleted:
+ * DeleteSessionProcessState of the process registry. A runtime that is unregistered, stopped or
+ * destroyed closes no session.
  *
  * @generated from enum keelson.task.v1.TaskClosePolicy
  */
@@ -506,21 +507,21 @@ export const TaskClosePolicy = {
   UNSPECIFIED: 0,
 
   /**
-   * It goes on.
+   * It goes on, held by whoever else has a grant of it.
    *
    * @generated from enum value: TASK_CLOSE_POLICY_KEEP = 1;
    */
   KEEP: 1,
 
   /**
-   * It is cancelled.
+   * It is cancelled as its cancel policy says, with a grace of 10 s.
    *
    * @generated from enum value: TASK_CLOSE_POLICY_CANCEL = 2;
    */
   CANCEL: 2,
 
   /**
-   * It goes to the session that follows.
+   * It goes to the session that follows, when the deletion names one; else it goes on.
    *
    * @generated from enum value: TASK_CLOSE_POLICY_TRANSFER = 3;
    */
@@ -528,7 +529,9 @@ export const TaskClosePolicy = {
 } as const;
 
 /**
- * What becomes of a live task when its session closes.
+ * What becomes of a live task when its session closes, which is when its process state is deleted:
+ * DeleteSessionProcessState of the process registry. A runtime that is unregistered, stopped or
+ * destroyed closes no session.
  *
  * @generated from enum keelson.task.v1.TaskClosePolicy
  */

@@ -89,11 +89,11 @@ export function sessionStory(): SessionStory {
 
   function confirm(standing: "terminal" | "preserved" | "orphaned" = "preserved"): void {
     const { acquire, release } = holdWorkOf(state);
-    const released = release.map(({ processId, mark, cancelOrphanReason }) => ({
+    const released = release.map(({ processId, mark, deletion }) => ({
       processId,
       mark,
       standing,
-      cancelRequested: cancelOrphanReason !== undefined && standing === "orphaned",
+      cancelRequested: deletion?.cancelOrphans === true && standing === "orphaned",
     }));
     ask({ type: "confirm_holds", acquired: acquire, released, gone: [] });
   }
