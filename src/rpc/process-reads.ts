@@ -26,14 +26,7 @@ import {
   makeFieldCheck,
   violate,
 } from "./codec/field-check.ts";
-import {
-  checkPageSize,
-  PAGE_SIZE_MAX,
-  pageTokenOf,
-  positionOf,
-  positionsOf,
-  positionsTokenOf,
-} from "./codec/page-token.ts";
+import { checkPageSize, PAGE_SIZE_MAX, pageTokenOf, positionOf } from "./codec/page-token.ts";
 import { dispositions, type ProcessStateName, processStates } from "./codec/process-enums.ts";
 import { LEASE_TTL_MS } from "./codec/process-lease.ts";
 import { factsFromRow, processFromRow } from "./codec/process.ts";
@@ -42,6 +35,7 @@ import { SCHEMA_BYTES_MAX } from "./json-schema.ts";
 import { assertReadable, checkProcess, freshProcess, PROCESS_KIND } from "./process-calls.ts";
 import { TRANSFER_MAX } from "./grant-changes.ts";
 import type { ProcessServiceOptions } from "./process-options.ts";
+import { sweepPage } from "./process-sweep.ts";
 import { readProcess } from "./stored-processes.ts";
 import { viewsAsOf } from "./views-as-of.ts";
 
@@ -173,26 +167,14 @@ export function makeProcessReads(options: ProcessServiceOptions): ReadService {
       const { namespace } = callerOf(context);
       const pageSize = checkPageSize(check, request.pageSize);
       finish(check);
-      const filter = { list: "non-terminal processes", namespace };
-      const positions = positionsOf(filter, request.pageToken);
-      const asOf = await viewsAsOf(options);
-      const throughId = positions?.[1] ?? (await views.lastId(PROCESS_KIND, namespace));
-      const response = create(ListNonTerminalResponseSchema, { asOf: timestampToProto(asOf) });
-      if (throughId === undefined) return response;
-      const afterId = positions?.[0];
-      const rows = await views.list({
-        kind: PROCESS_KIND,
-        namespace,
-        states: ["running"],
-        includeGone: false,
-        ...(afterId === undefined ? {} : { afterId }),
-        throughId,
-        limit: pageSize,
+      const list = "non-terminal processes";
+      const terms = { list, namespace, pageSize, pageToken: request.pageToken };
+      const { rows, nextPageToken, asOf } = await sweepPage(options, terms);
+      return create(ListNonTerminalResponseSchema, {
+        processes: rows.map(processFromRow),
+        nextPageToken,
+        asOf: timestampToProto(asOf),
       });
-      const last = rows.length === pageSize ? rows.at(-1) : undefined;
-      response.processes = rows.map(processFromRow);
-      if (last) response.nextPageToken = positionsTokenOf(filter, [last.id, throughId]);
-      return response;
     },
   };
 }

@@ -10,6 +10,7 @@ import { makeProcessFeed } from "./process-feed.ts";
 import { makeProcessLeases } from "./process-leases.ts";
 import type { ProcessServiceOptions } from "./process-options.ts";
 import { makeProcessPrune } from "./process-prune.ts";
+import { makeProcessRecovery } from "./process-recovery.ts";
 import { makeProcessReads } from "./process-reads.ts";
 import { makeProcessWatch } from "./process-watch.ts";
 
@@ -24,6 +25,7 @@ export function makeProcessService(
     ...makeProcessEventReads(options),
     ...makeProcessWatch(options),
     ...makeProcessFeed(options),
+    ...makeProcessRecovery(options),
     ...makeProcessPrune(options),
     ...makeProcessLeases(options),
     ...makeGrantChanges(options),

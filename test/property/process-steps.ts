@@ -42,6 +42,7 @@ const step = fc.record({
     "wait" as const,
     "abandon" as const,
     "reconcile" as const,
+    "recover" as const,
     "hold" as const,
     "hold" as const,
     "release_hold" as const,
@@ -161,6 +162,8 @@ function commandOf(walk: Walk, taken: Step): ProcessCommand | undefined {
       const held = story.state.lease === null ? {} : { lease: leaseOf(walk, taken.isStale) };
       return { type: "set_wait", processId, wait, ...held };
     }
+    case "recover":
+      return { type: "reconcile_abandon", processId };
     case "abandon":
       return { type: "request_abandon", processId, requestedBy: name };
     case "hold":

@@ -207,6 +207,11 @@ const CALLS: readonly CallCase[] = [
     ],
   ],
   [
+    "RecoverProcesses",
+    ({ processes }) => processes.recoverProcesses({ kind: long, pageSize: 2000 }),
+    ["kind", "page_size"],
+  ],
+  [
     "PruneProcesses",
     ({ processes }) => processes.pruneProcesses({ states: [1] }),
     ["states[0]", "updated_before"],
@@ -324,6 +329,7 @@ it("a page token of another list is refused", async () => {
   const calls = [
     processes.listProcesses({ pageToken: "x" }),
     processes.listNonTerminal({ pageToken: "x" }),
+    processes.recoverProcesses({ pageToken: "x" }),
     processes.pruneProcesses({ updatedBefore: { seconds: 1n }, pageToken: "x" }),
   ];
   for (const call of calls) expect((await refusalOf(call)).reason).toBe("PAGE_TOKEN_INVALID");

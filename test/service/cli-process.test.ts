@@ -92,6 +92,15 @@ it("waits for an event, and watches a process and the namespace", async () => {
   expect(all.stderr()).toContain("-- go on with --cursor ");
 });
 
+it("a recovery says who goes on with what runs", async () => {
+  const { run } = inFreshNamespace();
+  await run("process", "register", "p", "--kind", "build", "--disposition", "externally_owned");
+  await run("process", "register", "q", "--kind", "build", "--disposition", "owner_bound");
+  const { exitCode, stdout } = await run("process", "recover", "--kind", "build", "--dry-run");
+  expect(exitCode).toBe(0);
+  expect(stdout).toMatch(/\np +externally_owned +outside\nq +owner_bound +claimable\n/);
+});
+
 it("grants of a session, and their transfer", async () => {
   const { run } = inFreshNamespace();
   await run("process", "register", "p", "--kind", "build", "--disposition", "externally_owned");

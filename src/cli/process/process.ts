@@ -9,6 +9,7 @@ import { makeEventsCommand } from "./events.ts";
 import { makeProcessGetCommand } from "./get.ts";
 import { makeGrantsCommand } from "./grants.ts";
 import { makeProcessListCommand } from "./list.ts";
+import { makeRecoverCommand } from "./recover.ts";
 import { makeRegisterCommand } from "./register.ts";
 import { makeTransferCommand } from "./transfer.ts";
 import { makeWaitCommand } from "./wait.ts";
@@ -30,6 +31,7 @@ export function makeProcessCommand(): Command {
     makeClaimCommand(),
     makeCompleteCommand(),
     makeProcessCancelCommand(),
+    makeRecoverCommand(),
     makeGrantsCommand(),
     makeTransferCommand(),
     makeProcessWatchCommand(),

@@ -3,6 +3,7 @@
  * which ends it once it is certain that nobody does. Time alone is never certain (P7).
  */
 import type { DecideContext } from "../shared/aggregate.ts";
+import type { TimeMs } from "../shared/ids.ts";
 import { eventOfKey, type ProcessDecision, replayed } from "./append.ts";
 import type { ProcessCommand } from "./commands.ts";
 import { CANCEL_REQUESTED, TERMINAL_EVENT_TYPES } from "./core-types.ts";
@@ -14,6 +15,8 @@ type CommandOf<Type extends ProcessCommand["type"]> = Extract<
   ProcessCommand,
   { readonly type: Type }
 >;
+
+type AbandonedState = Pick<ProcessState, "processId" | "firstStart" | "lastSequence">;
 
 /** The replay key of a wish to cancel; the reason is part of it, so another one is another wish. */
 export function cancelKey(processId: string, reason: string | null): string {
@@ -53,27 +56,16 @@ export function decideRequestCancel(
   return refused(replayKeyConflict(state, existing));
 }
 
-/**
- * The end of an owner-bound process that was started, that nobody holds any more and that somebody
- * wished to abandon: nobody may ever run it, so the wish is carried out.
- */
-export function reconciledEnd(
-  state: Pick<ProcessState, "processId" | "registration" | "firstStart" | "lastSequence">,
-  isWished: boolean,
-  foundAt: number,
-): readonly ProcessStreamEvent[] {
-  const { processId, registration, firstStart, lastSequence } = state;
-  if (!isWished || firstStart === null) return [];
-  if (registration?.disposition !== "owner_bound") return [];
+/** The end of a process that somebody wished to abandon and that nobody works on. */
+export function abandonedByWish(
+  { processId, firstStart, lastSequence }: AbandonedState,
+  foundAt: TimeMs,
+): EventAppended {
   const eventType = TERMINAL_EVENT_TYPES.abandoned;
-  const { ownerId, incarnationId } = firstStart.owner;
-  const output = {
-    type: "abandoned",
-    writer: "reconciled_request",
-    owner: { ownerId, incarnationId },
-    foundAt,
-  };
-  const event: EventAppended = {
+  const { ownerId, incarnationId } = firstStart?.owner ?? {};
+  const owner = ownerId === undefined ? {} : { owner: { ownerId, incarnationId } };
+  const output = { type: "abandoned", writer: "reconciled_request", ...owner, foundAt };
+  return {
     type: "process_event_appended",
     sequence: lastSequence + 1,
     eventType,
@@ -83,7 +75,19 @@ export function reconciledEnd(
     terminal: "abandoned",
     authority: { type: "reconciled_abandon" },
   };
-  return [event];
+}
+
+/**
+ * What follows at once from a wish to abandon an owner-bound process that was started, and that
+ * nobody holds any more: nobody may ever run it, so the wish is carried out.
+ */
+export function reconciledEnd(
+  state: AbandonedState & Pick<ProcessState, "registration">,
+  isWished: boolean,
+  foundAt: TimeMs,
+): readonly ProcessStreamEvent[] {
+  const isLost = state.registration?.disposition === "owner_bound" && state.firstStart !== null;
+  return isWished && isLost ? [abandonedByWish(state, foundAt)] : [];
 }
 
 /** Decides a wish to abandon; the first one stays. */

@@ -97,6 +97,8 @@ export type ProcessCommand =
       readonly requestedBy: string;
       readonly reason?: string;
     }
+  /** Carries out a wish to abandon a process that no worker will ever be given. */
+  | { readonly type: "reconcile_abandon"; readonly processId: ProcessId }
   | {
       readonly type: "claim_lease";
       readonly processId: ProcessId;

@@ -14,6 +14,7 @@ import { TERMINAL_EVENT_TYPES } from "./core-types.ts";
 import { decideHold, decideReleaseHold } from "./holders.ts";
 import { decideClaim, decideLapse, decideRelease } from "./lease.ts";
 import { decidePrune, decideRegister, decideSetExternalRef, decideSetWait } from "./record.ts";
+import { decideReconcileAbandon } from "./recovery.ts";
 import type { ProcessState } from "./state.ts";
 import {
   decideAbortTask,
@@ -45,6 +46,8 @@ export function decide(
       return decideSetWait(state, command);
     case "request_abandon":
       return decideRequestAbandon(state, command, context);
+    case "reconcile_abandon":
+      return decideReconcileAbandon(state, context);
     case "claim_lease":
       return decideClaim(state, command);
     case "release_lease":

@@ -65,6 +65,13 @@ export const PROCESS_ACTIONS = {
   set_external_ref: KNOWN,
   set_wait: { ...KNOWN, leased: stay("holder_only"), terminal: ENDED },
   request_abandon: { ...KNOWN, terminal: ENDED },
+  reconcile_abandon: {
+    unregistered: stay("no_op"),
+    free: lead("allow", "terminal"),
+    leased: stay("no_op"),
+    terminal: stay("no_op"),
+    pruned: stay("no_op"),
+  },
   claim_lease: {
     unregistered: UNKNOWN,
     free: lead("allow", "leased"),

@@ -1,11 +1,13 @@
 /** The enums of the process contract: every name of the core and its number on the wire. */
 import type { AbandonWriter as CoreAbandonWriter } from "../../core/process/await-output.ts";
+import type { RecoveryStanding } from "../../core/process/recovery.ts";
 import type { Disposition } from "../../core/process/registration.ts";
 import type { TerminalStatus } from "../../core/process/terms.ts";
 import {
   AbandonWriter,
   ProcessDisposition,
   ProcessState,
+  RecoveryOutcome,
 } from "../../../gen/keelson/process/v1/messages_pb.ts";
 import { makeEnumCodec } from "./enum-codec.ts";
 
@@ -34,6 +36,17 @@ export const dispositions = makeEnumCodec<Disposition, ProcessDisposition>({
   rerunnable: ProcessDisposition.RERUNNABLE,
   owner_bound: ProcessDisposition.OWNER_BOUND,
   externally_owned: ProcessDisposition.EXTERNALLY_OWNED,
+});
+
+/** What becomes of a live process that is recovered. */
+export const recoveryOutcomes = makeEnumCodec<RecoveryStanding | "abandoned", RecoveryOutcome>({
+  held: RecoveryOutcome.HELD,
+  claimable: RecoveryOutcome.CLAIMABLE,
+  waiting: RecoveryOutcome.WAITING,
+  abandoned: RecoveryOutcome.ABANDONED,
+  owner_lost: RecoveryOutcome.OWNER_LOST,
+  exhausted: RecoveryOutcome.EXHAUSTED,
+  outside: RecoveryOutcome.OUTSIDE,
 });
 
 /** Who found that a process is abandoned. */
