@@ -4,11 +4,11 @@
  */
 import { createHash, randomUUID } from "node:crypto";
 import { afterEach, describe, expect, it } from "vitest";
-import type { StreamName } from "../../src/core/shared/ids.ts";
+import { type StreamName, streamNameOf } from "../../src/core/shared/ids.ts";
 import { type Storage, StorageError, type StoredCommit } from "../../src/engine/ports.ts";
 import { makeEmbeddedFixture } from "./embedded-fixture.ts";
 import { fixtureAt, type MongoFixture } from "./mongo-fixture.ts";
-import { freshStream, sampleCommit } from "./samples.ts";
+import { freshStream, sampleCommit, sampleRow } from "./samples.ts";
 import { eventually } from "./waiting.ts";
 
 const appendTimeoutMs = 5_000;
@@ -272,6 +272,24 @@ describe("a database that is not there or not the right one", () => {
     expect(failure?.kind).toBe("incompatible");
     expect(failure?.message).toContain("999");
     expect(await schema.findOne({ _id: "version" })).toMatchObject({ version: 999 });
+  });
+
+  it("brings a database of the first version up to date, with the rows that it has", async () => {
+    const fixture = await startDatabase();
+    const first = await openStorage(fixture);
+    const stream = streamNameOf("process/n/live");
+    const row = { ...sampleRow("n", "live", { state: "running" }), kind: "process", stream };
+    await first.views.upsert([row]);
+    const liveIndex = "kind_1_namespace_1_state_1_id_1";
+    const streams = fixture.database.collection("streams");
+    await streams.dropIndex(liveIndex);
+    const schema = fixture.database.collection<{ _id: string; version: number }>("schema");
+    await schema.updateOne({ _id: "version" }, { $set: { version: 1 } });
+    const { views } = await openStorage(fixture);
+    expect((await streams.indexes()).map(({ name }) => name)).toContain(liveIndex);
+    expect(await schema.findOne({ _id: "version" })).toMatchObject({ version: 2 });
+    const live = { kind: "process", namespace: "n", states: ["running"], includeGone: false };
+    expect(await views.list({ ...live, limit: 10 })).toEqual([row]);
   });
 
   it("refuses a database whose index of the same name is another", async () => {

@@ -5,7 +5,7 @@
 import type { CollectionDefinition } from "./collection.ts";
 
 /** The version of all collections and indexes together; raised by every change of them. */
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 
 /** See the header of this file. */
 export const schemaCollection: CollectionDefinition = { name: "schema", indexes: [] };

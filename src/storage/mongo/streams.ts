@@ -17,11 +17,15 @@ import type { FindQuery, MongoConnection } from "./connection.ts";
 import { isDuplicateKey, requireWrites, type WriteReply } from "./errors.ts";
 
 const listIndexName = "kind_1_namespace_1_id_1";
+const liveIndexName = "kind_1_namespace_1_state_1_id_1";
 const labelIndexName = "kind_1_namespace_1_labels_1_id_1";
 const runnableIndexName = "kind_1_namespace_1_pool_1_runnableSince_1";
 const dueIndexName = "dueAt_1";
 const holderIndexName = "holder_1";
 const drainIndexName = "kind_1_namespace_1_drain_1_pool_1";
+
+/** Rows of an index of their own: ended processes stay for ever, and sweeps want the others. */
+const liveProcess = { kind: "process", state: "running" } as const;
 
 /** See the header of this file. */
 export const streamCollection: CollectionDefinition = {
@@ -31,6 +35,12 @@ export const streamCollection: CollectionDefinition = {
       name: listIndexName,
       key: { kind: 1, namespace: 1, id: 1 },
       serves: "list: a page of a namespace's rows by id; lastId: the last one",
+    },
+    {
+      name: liveIndexName,
+      key: { kind: 1, namespace: 1, state: 1, id: 1 },
+      partialFilter: liveProcess,
+      serves: "list: a page of the processes that have not ended, past any number that have",
     },
     {
       name: labelIndexName,
@@ -210,10 +220,23 @@ function filterOf(query: StreamQuery): Readonly<Record<string, unknown>> {
     ...(Object.keys(range).length === 0 ? {} : { id: range }),
     ...labelFilter(labelsToDocuments(query.labels ?? {})),
     ...(query.includeGone ? {} : { gone: false }),
-    ...(states === undefined ? {} : { state: { $in: states } }),
+    ...(states === undefined ? {} : { state: states.length === 1 ? states[0] : { $in: states } }),
     ...(pool === undefined ? {} : { pool }),
     ...(runnableAt === undefined ? {} : { runnableSince: { $lte: new Date(runnableAt) } }),
   };
+}
+
+/** The index that serves a list, and what the query is called. */
+function listPlanOf({ kind, states = [], labels = {} }: StreamQuery): {
+  readonly label: string;
+  readonly hint: string;
+} {
+  if (Object.keys(labels).length > 0) return { label: "views.listByLabels", hint: labelIndexName };
+  const isLive =
+    kind === liveProcess.kind && states.length === 1 && states[0] === liveProcess.state;
+  return isLive
+    ? { label: "views.listLive", hint: liveIndexName }
+    : { label: "views.list", hint: listIndexName };
 }
 
 /** The views of one connection. */
@@ -278,12 +301,10 @@ export function makeMongoViews(connection: MongoConnection): ViewStore {
   }
 
   function list(query: StreamQuery): Promise<readonly StreamRow[]> {
-    const hasLabels = Object.keys(query.labels ?? {}).length > 0;
     return rowsOf({
-      label: "views.list",
+      ...listPlanOf(query),
       filter: filterOf(query),
       sort: { id: 1 },
-      hint: hasLabels ? labelIndexName : listIndexName,
       limit: query.limit,
     });
   }

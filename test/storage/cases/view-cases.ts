@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { StreamQuery, StreamRow, ViewStore } from "../../../src/engine/ports.ts";
+import { streamNameOf } from "../../../src/core/shared/ids.ts";
 import { sampleRow } from "../samples.ts";
 import type { CaseSetup } from "../case-setup.ts";
 
@@ -107,6 +108,25 @@ function listCases(setup: CaseSetup): void {
     expect(await list({ states: ["idle", "stopped"] })).toEqual(["a", "c", "d"]);
     expect(await list({ pool: "p", states: ["running"] })).toEqual(["b"]);
     expect(await list({ kind: "process" })).toEqual(["e"]);
+  });
+
+  it("pages through the processes that have not ended, whatever lies between them", async () => {
+    const namespace = randomUUID();
+    const process = (id: string, revision: number, state: string): StreamRow => {
+      const stream = streamNameOf(`process/${namespace}/${id}`);
+      return { ...sampleRow(namespace, id, { revision, state }), kind: "process", stream };
+    };
+    const ids = Array.from({ length: 9 }, (_, index) => `p${index}`);
+    await views().upsert(ids.map((id) => process(id, 1, "running")));
+    const ended = ["p0", "p2", "p3", "p4", "p8"].map((id) => process(id, 2, "completed"));
+    await views().upsert([...ended, sampleRow(namespace, "p9", { state: "running" })]);
+    const live = { kind: "process", states: ["running"], includeGone: false };
+    const list = async (changes: Partial<StreamQuery>): Promise<readonly string[]> =>
+      idsOf(await views().list(everyRow(namespace, { ...live, ...changes })));
+    expect(await list({ limit: 2 })).toEqual(["p1", "p5"]);
+    expect(await list({ afterId: "p5", throughId: "p8" })).toEqual(["p6", "p7"]);
+    expect(await list({ pool: "nobody" })).toEqual([]);
+    expect(await list({ states: ["completed"] })).toEqual(["p0", "p2", "p3", "p4", "p8"]);
   });
 
   it("filters by labels, all of which have to match by name and value", async () => {
