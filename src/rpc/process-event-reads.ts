@@ -79,9 +79,9 @@ const UNMEASURED = { bytesMax: Number.POSITIVE_INFINITY, bytesOf: () => 0 };
 function countOf(
   { typeCounts, lastSequence }: ProcessState,
   types: ReadonlySet<string> | undefined,
-): EventTypeCount {
+): Pick<EventTypeCount, "count" | "lastSequence"> {
   if (types === undefined) return { count: lastSequence, lastSequence };
-  let counted: EventTypeCount = { count: 0, lastSequence: 0 };
+  let counted = { count: 0, lastSequence: 0 };
   for (const type of types) {
     const { count = 0, lastSequence: last = 0 } = typeCounts.get(type) ?? {};
     const later = Math.max(counted.lastSequence, last);

@@ -1,11 +1,13 @@
 /** Who waits for which event of a process, and for its end. */
+import { firstBehind } from "../core/process/landmarks.ts";
 import { type LoggedEvent, loggedEventsOf } from "../core/process/logged-event.ts";
+import type { EventHeader } from "../core/process/state.ts";
 import type { StreamName } from "../core/shared/ids.ts";
 import type { ProcessCommit, ProcessFold, ProcessStreams } from "../dispatch/process-streams.ts";
 import type { Clock } from "../engine/ports.ts";
-import { readPage } from "./ordinal-pages.ts";
+import { type OrderedPage, readPage } from "./ordinal-pages.ts";
 import { assertReadable } from "./process-calls.ts";
-import { headersOf, readOneLogged } from "./stored-processes.ts";
+import { headerAt, headersOf, readOneLogged } from "./stored-processes.ts";
 import { makeStreamWaits, type Telling, type WaitTerms } from "./stream-waits.ts";
 
 /** What was waited for, with the fold in which it was found. */
@@ -65,31 +67,47 @@ export function makeProcessWaits(options: ProcessWaitsOptions): ProcessWaits {
     fold: ProcessFold,
     eventType: string,
     afterSequence: number,
-    signal: AbortSignal,
   ): Promise<LoggedEvent | undefined> {
-    const { count = 0, lastSequence = 0 } = fold.state.typeCounts.get(eventType) ?? {};
-    // The only one of its type is the last one, wherever it is.
-    const from = count === 1 ? Math.max(afterSequence, lastSequence - 1) : afterSequence;
-    const limits = {
+    const { landmarks = [] } = fold.state.typeCounts.get(eventType) ?? {};
+    let last: EventHeader | undefined;
+    await firstBehind(landmarks, afterSequence, async (sequence) => {
+      last = await headerAt(streams, stream, fold.state, sequence);
+      return last.landmarks;
+    });
+    if (last === undefined) return undefined;
+    const isFirst = last.landmarks !== undefined;
+    const header = isFirst ? last : await firstUpTo(stream, fold, last, afterSequence);
+    return await readOneLogged(streams, stream, header);
+  }
+
+  /** The first event of a type up to a known one, where records have no landmarks. */
+  async function firstUpTo(
+    stream: StreamName,
+    fold: ProcessFold,
+    known: EventHeader,
+    afterSequence: number,
+  ): Promise<EventHeader> {
+    const page = {
       pageSize: 1,
       bytesMax: 0,
       bytesOf: () => 0,
-      matches: (header: { readonly eventType: string }) => header.eventType === eventType,
+      matches: ({ eventType }: EventHeader) => eventType === known.eventType,
     };
-    for (let after = from; after < lastSequence && !signal.aborted; ) {
-      const page = await readPage(headersOf(streams, stream, fold.state), after, limits);
-      const [header] = page.items;
-      if (header !== undefined) return await readOneLogged(streams, stream, header);
-      after = page.next ?? lastSequence;
+    for (let after: number | undefined = afterSequence; after !== undefined; ) {
+      const source = headersOf(streams, stream, fold.state);
+      const { items, next }: OrderedPage<EventHeader> = await readPage(source, after, page);
+      const [first] = items;
+      if (first !== undefined) return first;
+      after = next;
     }
-    return undefined;
+    return known;
   }
 
   return {
     event: async (stream, eventType, afterSequence, terms) => {
       const present = async (): Promise<AwaitedEvent | undefined> => {
         const fold = await knownFold(stream);
-        const logged = await firstStored(stream, fold, eventType, afterSequence, terms.signal);
+        const logged = await firstStored(stream, fold, eventType, afterSequence);
         return logged && { logged, fold };
       };
       const accepts = ({ logged }: AwaitedEvent): boolean => logged.place.sequence > afterSequence;

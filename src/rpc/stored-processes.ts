@@ -90,6 +90,22 @@ export function headersOf(
   };
 }
 
+/** The header of one event, wherever it is. */
+export async function headerAt(
+  streams: Pick<ProcessStreams, "listRecords">,
+  stream: StreamName,
+  state: ProcessState,
+  sequence: number,
+): Promise<EventHeader> {
+  const held = state.events.get(sequence);
+  if (held !== undefined) return held;
+  const [record] = await streams.listRecords(stream, PROCESS_EVENTS_CLASS, sequence - 1, 1);
+  if (record?.ordinal === sequence) return eventHeaderFromRecord(record.body);
+  throw new RefusedError(
+    refusalOf("STREAM_CORRUPT", "An event of the process is in no record", { stream, sequence }),
+  );
+}
+
 /** The output that the event left which ended a process. */
 export function outputOfEnd(state: ProcessState, { appended }: LoggedEvent): AwaitOutput {
   const types = state.registration?.eventTypes ?? [];
@@ -154,9 +170,5 @@ export async function settlementOf(
   { place, appended }: LoggedEvent,
 ): Promise<WakeMark["settlement"]> {
   if (appended.wake === undefined || state.outbox.has(place.sequence)) return undefined;
-  const held = state.events.get(place.sequence);
-  if (held !== undefined) return held.wake?.settlement;
-  const before = place.sequence - 1;
-  const [record] = await streams.listRecords(stream, PROCESS_EVENTS_CLASS, before, 1);
-  return record && eventHeaderFromRecord(record.body).wake?.settlement;
+  return (await headerAt(streams, stream, state, place.sequence)).wake?.settlement;
 }

@@ -263,6 +263,16 @@ it("a page out of a long history costs the page", async () => {
   const rare = await processes.listEvents({ processId: "p", eventTypes: ["b"], pageSize: 1000 });
   expect(rare.events).toHaveLength(30);
   expect(rare.isEnd).toBe(true);
+  const rareSequences = rare.events.map(({ sequence }) => sequence);
+  for (const [index, afterSequence] of rareSequences.entries()) {
+    const { event } = await processes.waitEvent({
+      processId: "p",
+      eventType: "b",
+      afterSequence,
+      timeout: {},
+    });
+    expect(event?.sequence).toBe(rareSequences[index + 1]);
+  }
   const first = appends[0];
   if (first === undefined) throw new Error("nothing was appended");
   expect(await processes.appendEvent(first)).toMatchObject({ replayed: true });

@@ -15,7 +15,7 @@ import type { ProcessState } from "./state.ts";
 import { bytesOf, summarize } from "./summarize.ts";
 
 /** Bumped whenever the same events fold into another state. */
-const FOLD_VERSION = 2;
+const FOLD_VERSION = 3;
 
 /** The process aggregate. */
 export const processAggregate: Aggregate<

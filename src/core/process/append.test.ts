@@ -51,7 +51,7 @@ describe("an append", () => {
     expect(story.met(story.appendCommand("undeclared"))).toBe("EVENT_TYPE_UNDECLARED");
     sequences.push(story.append("progress", 1, { replayKey: "a" }), story.append("progress", 2));
     expect(sequences).toEqual([1, 1, 2]);
-    expect(story.state.typeCounts.get("progress")).toEqual({ count: 2, lastSequence: 2 });
+    expect(story.state.typeCounts.get("progress")).toMatchObject({ count: 2, lastSequence: 2 });
   });
 
   test("P4: with a known key answers the first event and touches nothing", () => {

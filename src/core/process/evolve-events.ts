@@ -5,9 +5,16 @@ import { isJsonObject } from "../shared/json.ts";
 import { assertStep } from "../shared/step.ts";
 import { CANCEL_REQUESTED } from "./core-types.ts";
 import type { EventAppended, ProcessStreamEvent } from "./events.ts";
+import { type Landmarks, withEvent } from "./landmarks.ts";
 import { PROCESS_LEASE_STEPS } from "./lease-table.ts";
 import { withLast } from "./ordinal-ranges.ts";
-import type { CancelRequest, EventHeader, PendingWake, ProcessState } from "./state.ts";
+import type {
+  CancelRequest,
+  EventHeader,
+  EventTypeCount,
+  PendingWake,
+  ProcessState,
+} from "./state.ts";
 import { situationOf } from "./table.ts";
 import { facetAfter } from "./task.ts";
 import type { EventPlace } from "./terms.ts";
@@ -17,7 +24,14 @@ type EventOf<Type extends ProcessStreamEvent["type"]> = Extract<
   { readonly type: Type }
 >;
 
-function headerOf(event: EventAppended, place: EventPlace, at: number): EventHeader {
+const NONE: EventTypeCount = { count: 0, lastSequence: 0, landmarks: [] };
+
+function headerOf(
+  event: EventAppended,
+  place: EventPlace,
+  at: number,
+  landmarks: Landmarks,
+): EventHeader {
   const { eventType, bodyHash, replayKey, wake } = event;
   return {
     ...place,
@@ -28,6 +42,7 @@ function headerOf(event: EventAppended, place: EventPlace, at: number): EventHea
     ...(wake === undefined
       ? {}
       : { wake: { wakeOrdinal: wake.wakeOrdinal, runtimeId: wake.runtimeId } }),
+    landmarks,
   };
 }
 
@@ -92,13 +107,18 @@ export function foldAppended(
   }
   const { at } = position;
   const place = { sequence, revision: position.revision, eventIndex: position.index };
-  const count = (state.typeCounts.get(eventType)?.count ?? 0) + 1;
+  const { count, landmarks } = state.typeCounts.get(eventType) ?? NONE;
+  const counted = {
+    count: count + 1,
+    lastSequence: sequence,
+    landmarks: withEvent(landmarks, count, sequence),
+  };
   const logged: ProcessState = {
     ...state,
     updatedAt: at,
     lastSequence: sequence,
-    typeCounts: state.typeCounts.with(eventType, { count, lastSequence: sequence }),
-    events: state.events.with(sequence, headerOf(event, place, at)),
+    typeCounts: state.typeCounts.with(eventType, counted),
+    events: state.events.with(sequence, headerOf(event, place, at, landmarks)),
     replayKeys:
       replayKey === undefined ? state.replayKeys : state.replayKeys.with(replayKey, sequence),
     cancelRequest: state.cancelRequest ?? cancelRequestOf(event, at),

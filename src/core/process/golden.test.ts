@@ -60,10 +60,10 @@ test("a history of every event folds into the state that it always folded into",
     ["session-2", { mark: 4, held: true }],
   ]);
   expect([...state.typeCounts.entries()]).toEqual([
-    ["process.cancel_requested", { count: 1, lastSequence: 6 }],
-    ["process.completed", { count: 1, lastSequence: 7 }],
-    ["progress", { count: 1, lastSequence: 1 }],
-    ["woke", { count: 4, lastSequence: 5 }],
+    ["process.cancel_requested", { count: 1, lastSequence: 6, landmarks: [6] }],
+    ["process.completed", { count: 1, lastSequence: 7, landmarks: [7] }],
+    ["progress", { count: 1, lastSequence: 1, landmarks: [1] }],
+    ["woke", { count: 4, lastSequence: 5, landmarks: [5] }],
   ]);
   expect(state).toMatchObject({
     processId: "process-1",

@@ -28,6 +28,7 @@ import type {
   TimeMs,
 } from "../shared/ids.ts";
 import type { OrderedMap } from "../shared/ordered-map.ts";
+import type { Landmarks } from "./landmarks.ts";
 import type { OrdinalRange } from "./ordinal-ranges.ts";
 import type { RegisteredProcess } from "./registration.ts";
 import type { TaskFacet } from "./task.ts";
@@ -102,12 +103,15 @@ export interface EventHeader extends EventPlace {
   readonly bodyHash: string;
   readonly replayKey?: string;
   readonly wake?: WakeMark;
+  /** Of the events of its type before it; absent in records that an older server wrote. */
+  readonly landmarks?: Landmarks;
 }
 
 /** How many events of a type were logged, and the last of them. */
 export interface EventTypeCount {
   readonly count: number;
   readonly lastSequence: number;
+  readonly landmarks: Landmarks;
 }
 
 /** A wake on its way to its runtime. */
