@@ -10,21 +10,19 @@ import {
   registeredStory,
   type Story,
 } from "../../src/core/process/testing/story.ts";
-import { throughStorage } from "../../src/core/shared/testing/storage-codec.ts";
+import { throughStorage, wholeImage } from "../../src/core/shared/testing/storage-codec.ts";
 import type { Refusal } from "../../src/core/shared/refusal.ts";
-import { life, startWalk, type Step, take, TYPES } from "./process-steps.ts";
+import { type Life, life, startWalk, type Step, take, traitsOf } from "./process-steps.ts";
 
 const RUNS = { numRuns: 600 };
 
-type Disposition = "rerunnable" | "owner_bound" | "externally_owned";
-
-function storyOf(disposition: Disposition): Story {
-  return registeredStory({ disposition, eventTypes: TYPES });
+function storyOf(lived: Omit<Life, "steps">): Story {
+  return registeredStory(traitsOf(lived));
 }
 
-/** A state as its checkpoint, which is all there is to it. */
+/** Everything that a state holds. */
 function image(state: ProcessState): string {
-  return JSON.stringify(processAggregate.stateToJson(state));
+  return wholeImage(state);
 }
 
 /** Takes all steps; answers what each met. */
@@ -50,8 +48,8 @@ function loggedBy(story: Story): readonly EventAppended[] {
 
 test("P1, P2: sequences have no gap, and at most one event ends the process, for ever", () => {
   fc.assert(
-    fc.property(life, ({ disposition, steps }) => {
-      const story = storyOf(disposition);
+    fc.property(life, ({ steps, ...lived }) => {
+      const story = storyOf(lived);
       live(story, steps);
       const logged = loggedBy(story);
       expect(logged.map(({ sequence }) => sequence)).toEqual(logged.map((_, index) => index + 1));
@@ -87,8 +85,8 @@ function fencingFaults(story: Story): readonly ProcessStreamEvent[] {
 
 test("P3: every new hold has the next generation, and only its own writes count", () => {
   fc.assert(
-    fc.property(life, ({ disposition, steps }) => {
-      const story = storyOf(disposition);
+    fc.property(life, ({ steps, ...lived }) => {
+      const story = storyOf(lived);
       live(story, steps);
       expect(fencingFaults(story)).toEqual([]);
     }),
@@ -123,8 +121,8 @@ const UNFENCED: readonly (readonly [name: string, decide: Decide])[] = [
 
 test.each(UNFENCED)("P3 finds %s without fencing", (_name, decide) => {
   const found = fc.check(
-    fc.property(life, ({ disposition, steps }) => {
-      const story = registeredStory({ disposition, eventTypes: TYPES }, decide);
+    fc.property(life, ({ steps, ...lived }) => {
+      const story = registeredStory(traitsOf(lived), decide);
       live(story, steps);
       return fencingFaults(story).length === 0;
     }),
@@ -135,8 +133,8 @@ test.each(UNFENCED)("P3 finds %s without fencing", (_name, decide) => {
 
 test("P5: every wake enters the outbox with its event and leaves it once, in order", () => {
   fc.assert(
-    fc.property(life, ({ disposition, steps }) => {
-      const story = storyOf(disposition);
+    fc.property(life, ({ steps, ...lived }) => {
+      const story = storyOf(lived);
       live(story, steps);
       const wakes = loggedBy(story).filter(({ wake }) => wake !== undefined);
       expect(wakes.map(({ wake }) => wake?.wakeOrdinal)).toEqual(wakes.map((_, at) => at + 1));
@@ -155,8 +153,8 @@ test("P5: every wake enters the outbox with its event and leaves it once, in ord
 
 test("P7: nothing that the clock does ends a process", () => {
   fc.assert(
-    fc.property(life, ({ disposition, steps }) => {
-      const story = storyOf(disposition);
+    fc.property(life, ({ steps, ...lived }) => {
+      const story = storyOf(lived);
       const walk = startWalk(story);
       for (const step of steps) {
         const before = story.state.end;
@@ -166,7 +164,8 @@ test("P7: nothing that the clock does ends a process", () => {
         const isWished = story.state.abandonRequest !== null;
         const follows = ["lapse_lease", "release_lease", "reconcile_abandon"].includes(type);
         const isAsked = ["append_event", "complete_process", "request_abandon"].includes(type);
-        expect(isAsked || (isWished && follows)).toBe(true);
+        const isGraceOver = type === "abort_task" && story.state.cancelRequest !== null;
+        expect(isAsked || (isWished && follows) || isGraceOver).toBe(true);
       }
     }),
     RUNS,
@@ -175,8 +174,8 @@ test("P7: nothing that the clock does ends a process", () => {
 
 test("P8: a refused or merely answered command leaves the state untouched", () => {
   fc.assert(
-    fc.property(life, ({ disposition, steps }) => {
-      const story = storyOf(disposition);
+    fc.property(life, ({ steps, ...lived }) => {
+      const story = storyOf(lived);
       const walk = startWalk(story);
       for (const step of steps) {
         const before = image(story.state);
@@ -196,8 +195,8 @@ test("P9: marks of sessions lead to the same holders in any order and number", (
   const mark = fc.record({ session: fc.nat(2), mark: fc.nat(4), held: fc.boolean() });
   fc.assert(
     fc.property(fc.array(mark), fc.array(fc.nat(), { minLength: 9 }), (marks, lots) => {
-      const inOrder = storyOf("rerunnable");
-      const shuffled = storyOf("rerunnable");
+      const inOrder = storyOf({ disposition: "rerunnable", isTask: false });
+      const shuffled = storyOf({ disposition: "rerunnable", isTask: false });
       const order = [...marks, ...marks]
         .map((entry, index) => ({ entry, lot: lots[index % lots.length] ?? 0 }))
         .toSorted((left, right) => left.lot - right.lot)
@@ -220,8 +219,8 @@ test("P9: marks of sessions lead to the same holders in any order and number", (
 
 test("the fold of the stored history is the state, after every commit", () => {
   fc.assert(
-    fc.property(life, ({ disposition, steps }) => {
-      const story = storyOf(disposition);
+    fc.property(life, ({ steps, ...lived }) => {
+      const story = storyOf(lived);
       live(story, steps, (walked) => {
         let refolded = processAggregate.initial;
         for (const { events, revision, at } of walked.commits) {
@@ -240,9 +239,9 @@ test("the fold of the stored history is the state, after every commit", () => {
 
 test("a checkpoint at any point changes nothing that follows", () => {
   fc.assert(
-    fc.property(life, fc.nat(7), ({ disposition, steps }, rhythm) => {
-      const kept = storyOf(disposition);
-      const reloaded = storyOf(disposition);
+    fc.property(life, fc.nat(7), ({ steps, ...lived }, rhythm) => {
+      const kept = storyOf(lived);
+      const reloaded = storyOf(lived);
       const replies = live(kept, steps);
       const repliesAfterReload = live(reloaded, steps, (story, index) => {
         if (index % (rhythm + 2) === 0) story.reload();
@@ -256,9 +255,9 @@ test("a checkpoint at any point changes nothing that follows", () => {
 
 test("forgetting at any point changes no reply, and no event", () => {
   fc.assert(
-    fc.property(life, fc.nat(7), ({ disposition, steps }, rhythm) => {
-      const kept = storyOf(disposition);
-      const forgetful = storyOf(disposition);
+    fc.property(life, fc.nat(7), ({ steps, ...lived }, rhythm) => {
+      const kept = storyOf(lived);
+      const forgetful = storyOf(lived);
       const replies = live(kept, steps);
       const repliesAfterForgetting = live(forgetful, steps, (story, index) => {
         if (index % (rhythm + 2) === 0) story.forget();
@@ -275,8 +274,8 @@ test("forgetting at any point changes no reply, and no event", () => {
 
 test("P4: an event with a key is answered the same for ever, until the process is pruned", () => {
   fc.assert(
-    fc.property(life, fc.nat(5), ({ disposition, steps }, rhythm) => {
-      const story = storyOf(disposition);
+    fc.property(life, fc.nat(5), ({ steps, ...lived }, rhythm) => {
+      const story = storyOf(lived);
       const walk = startWalk(story);
       const first = new Map<string, Extract<ProcessReply, { readonly type: "appended" }>>();
       for (const [index, step] of steps.entries()) {

@@ -4,6 +4,8 @@
  */
 import fc from "fast-check";
 import type { LeaseProof, ProcessCommand, ProcessReply } from "../../src/core/process/commands.ts";
+import type { DescribedProcess } from "../../src/core/process/core-types.ts";
+import type { TaskRegistration } from "../../src/core/process/task.ts";
 import {
   declared,
   owner,
@@ -18,7 +20,7 @@ import type { Refusal } from "../../src/core/shared/refusal.ts";
 const WAKE = { input: { type: "payload" }, dedupe: { type: "event_identity" } } as const;
 
 /** Types of the process of a life: plain, waking, ending, and both at once. */
-export const TYPES = [
+const TYPES = [
   declared("progress"),
   declared("woke", { wake: WAKE }),
   declared("finished", { terminal: { status: "completed" } }),
@@ -54,6 +56,11 @@ const step = fc.record({
     "register" as const,
     "pass" as const,
     "prune" as const,
+    "cancel_task" as const,
+    "abort_task" as const,
+    "report" as const,
+    "notice" as const,
+    "transfer" as const,
   ),
   number: fc.nat(7),
   name: fc.constantFrom("first", "second"),
@@ -72,8 +79,28 @@ export const life = fc.record({
     "owner_bound" as const,
     "externally_owned" as const,
   ),
+  /** Whether the process is a background task of session `first`. */
+  isTask: fc.boolean(),
   steps: fc.array(step, { minLength: 1, maxLength: 80, size: "max" }),
 });
+
+/** One life. */
+export type Life = typeof life extends fc.Arbitrary<infer Value> ? Value : never;
+
+/** What the process of a life is registered as. */
+export function traitsOf({ disposition, isTask }: Omit<Life, "steps">): Partial<DescribedProcess> {
+  const task: TaskRegistration = {
+    taskId: "task-1",
+    kind: "other",
+    visibility: "managed",
+    producer: "suite",
+    sessionId: sessionIdOf("first"),
+    cancelPolicy: "cooperative",
+    closePolicy: "cancel",
+    attempt: { attempt: 1 },
+  };
+  return { disposition, eventTypes: TYPES, ...(isTask ? { task } : {}) };
+}
 
 /** What a life remembers besides the process. */
 export interface Walk {
@@ -142,6 +169,27 @@ function wakeCommand({ kind, number, flag }: Step, story: Story): ProcessCommand
   return { type: "settle_wake", sequence, settlement };
 }
 
+function taskCommand({ kind, number, name, flag }: Step): ProcessCommand {
+  const processId = PROCESS_ID;
+  switch (kind) {
+    case "cancel_task": {
+      const reason = flag ? name : null;
+      return { type: "cancel_task", processId, reason, graceMs: 3_600_000 * number };
+    }
+    case "report":
+      return { type: "report_task", processId, report: flag ? "running" : "waiting" };
+    case "notice":
+      return { type: "settle_task_notice", processId, control: flag ? "cancel" : "abort" };
+    case "transfer": {
+      const [one, other] = [sessionIdOf("first"), sessionIdOf("second")];
+      const [fromSessionId, sessionId] = flag ? [one, other] : [other, one];
+      return { type: "transfer_task", processId, fromSessionId, sessionId };
+    }
+    default:
+      return { type: "abort_task", processId };
+  }
+}
+
 function commandOf(walk: Walk, taken: Step): ProcessCommand | undefined {
   const { story } = walk;
   const { kind, number, name, flag } = taken;
@@ -177,6 +225,12 @@ function commandOf(walk: Walk, taken: Step): ProcessCommand | undefined {
       return story.registerCommand({ eventTypes: flag ? TYPES : [] });
     case "prune":
       return number === 0 ? { type: "prune_process", processId, before: story.now } : undefined;
+    case "cancel_task":
+    case "abort_task":
+    case "report":
+    case "notice":
+    case "transfer":
+      return taskCommand(taken);
     case "pass":
       return undefined;
     default:

@@ -1,9 +1,9 @@
 /**
  * Landmarks: sequences of some events of a type, by which the first one behind any sequence is
- * found in a few steps, however many there are. The landmarks of the first n events of a type end the
- * blocks of the binary parts of n, the largest block first: of 13 = 8 + 4 + 1 they are the 8th, the
- * 12th and the 13th. Every event keeps the landmarks of those before it, so that a search goes down
- * into ever smaller blocks.
+ * found in a few steps, however many there are. The landmarks of the first n events of a type end
+ * the blocks of the binary parts of n, the largest block first: of 13 = 8 + 4 + 1 they are the 8th,
+ * the 12th and the 13th. Every event keeps the landmarks of those before it, so that a search goes
+ * down into ever smaller blocks.
  */
 
 /** Sequences, ascending; at most as many as a count has binary digits. */

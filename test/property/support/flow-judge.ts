@@ -9,6 +9,7 @@ import type { RuntimeEvent } from "../../../src/core/runtime/events.ts";
 import type { JournalEntry } from "./flow-database.ts";
 import { PROCESSES, SESSIONS } from "./flow-clients.ts";
 import { eventsAs, nameOf } from "./flow-codec.ts";
+import { foldViolations } from "./flow-folds.ts";
 import { makeFenceWatch } from "./flow-workers.ts";
 import { type FlowWorld } from "./flow-world.ts";
 
@@ -173,5 +174,10 @@ function wakeViolations(world: FlowWorld): string[] {
 
 /** What is wrong once the world has come to rest. */
 export function judgeFlowWorld(world: FlowWorld): readonly string[] {
-  return [...transferViolations(world), ...holderViolations(world), ...wakeViolations(world)];
+  return [
+    ...transferViolations(world),
+    ...holderViolations(world),
+    ...wakeViolations(world),
+    ...foldViolations(world),
+  ];
 }
