@@ -15,6 +15,8 @@ const LIVE_MS = 5 * HEARTBEAT_MS;
 const LISTED_MS = 3_600_000;
 /** A replica that is gone for longer, and left nothing to be done, holds up no watermark. */
 const GONE_MS = 60_000;
+/** Without an answered heartbeat for so long a replica must expect that the others count it gone. */
+const ABSENT_MS = GONE_MS / 2;
 /** Longer without an answered heartbeat: the process, the machine or the database stood still. */
 const PAUSE_MS = 3 * HEARTBEAT_MS;
 /** A database clock this far from where it should be was set, or belongs to another machine. */
@@ -48,6 +50,11 @@ export interface Membership {
   readonly liveWatermark: () => TimeMs;
   /** For how long database and process have been steady without interruption. */
   readonly steadyForMs: () => number;
+  /**
+   * For how long no other replica can have counted this one as gone, and moved its watermark past
+   * what is committed here; 0 while one may.
+   */
+  readonly presentForMs: () => number;
   /** True while the database answers heartbeats. */
   readonly isReachable: () => boolean;
 }
@@ -76,17 +83,22 @@ export function makeMembership(options: MembershipOptions): Membership {
   let steadySinceMs = clock.monotonicMs();
   /** When the last heartbeat was answered. */
   let lastBeatMs = clock.monotonicMs();
+  /** When that one was sent: it arrived then, or later. */
+  let lastAskedMs = lastBeatMs;
+  let presentSinceMs = lastBeatMs;
   /** What the database's clock said more than the own monotonic one at the last reading. */
-  let clockOffsetMs: number | undefined;
+  let clockOffset: { readonly leastMs: number; readonly mostMs: number } | undefined;
   let reachable = false;
   let stopped = false;
 
   /** Whether the database's clock is not where its last reading puts it. */
   function isStep(databaseMs: TimeMs, askedMs: number, answeredMs: number): boolean {
-    const offsetMs = databaseMs - answeredMs;
-    const formerOffsetMs = clockOffsetMs ?? offsetMs;
-    clockOffsetMs = offsetMs;
-    return Math.abs(offsetMs - formerOffsetMs) - (answeredMs - askedMs) > STEP_MS;
+    // It was read between question and answer: a slow answer leaves it that uncertain.
+    const offset = { leastMs: databaseMs - answeredMs, mostMs: databaseMs - askedMs };
+    const former = clockOffset ?? offset;
+    clockOffset = offset;
+    const apartMs = Math.max(offset.leastMs - former.mostMs, former.leastMs - offset.mostMs);
+    return apartMs > STEP_MS;
   }
 
   async function beat(): Promise<void> {
@@ -96,7 +108,8 @@ export function makeMembership(options: MembershipOptions): Membership {
     const databaseMs = await replicas.heartbeat({ ...facts, busyPools: busyPools() });
     const answeredMs = clock.monotonicMs();
     // Before the time is corrected: whoever sees the step must see the disturbance, too.
-    if (isStep(databaseMs, askedMs, answeredMs)) steadySinceMs = answeredMs;
+    const hasStepped = isStep(databaseMs, askedMs, answeredMs);
+    if (hasStepped) steadySinceMs = answeredMs;
     time.synchronize(databaseMs, askedMs, answeredMs);
     rows = await replicas.list();
     lookedWatermark = lowWatermark;
@@ -106,8 +119,10 @@ export function makeMembership(options: MembershipOptions): Membership {
     }
     const nowMs = clock.monotonicMs();
     if (!reachable || nowMs - lastBeatMs > PAUSE_MS) steadySinceMs = nowMs;
+    if (hasStepped || nowMs - lastAskedMs > ABSENT_MS) presentSinceMs = nowMs;
     reachable = true;
     lastBeatMs = nowMs;
+    lastAskedMs = askedMs;
   }
 
   async function tick(): Promise<void> {
@@ -158,6 +173,10 @@ export function makeMembership(options: MembershipOptions): Membership {
     steadyForMs: () => {
       const nowMs = clock.monotonicMs();
       return reachable && nowMs - lastBeatMs <= PAUSE_MS ? nowMs - steadySinceMs : 0;
+    },
+    presentForMs: () => {
+      const nowMs = clock.monotonicMs();
+      return nowMs - lastAskedMs > ABSENT_MS ? 0 : nowMs - presentSinceMs;
     },
     isReachable: () => reachable,
   };

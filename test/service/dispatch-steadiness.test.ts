@@ -83,3 +83,26 @@ it.each([5000, -5000])(
     expect(membership.steadyForMs()).toBeGreaterThanOrEqual(30_000);
   },
 );
+
+it("a replica that others may have counted as gone was absent until its next heartbeat", async () => {
+  const { clock, membership, elapse, gate, step } = await joined();
+  await elapse(60_000);
+  clock.advance(20_000);
+  await elapse(2000);
+  expect(membership.presentForMs()).toBeGreaterThanOrEqual(82_000);
+  clock.advance(31_000);
+  expect(membership.presentForMs()).toBe(0);
+  await elapse(2000);
+  expect(membership.presentForMs()).toBeLessThanOrEqual(2100);
+  gate.held = Promise.withResolvers();
+  await elapse(32_000);
+  expect(membership.presentForMs()).toBe(0);
+  gate.held.resolve();
+  gate.held = null;
+  await elapse(2000);
+  expect(membership.presentForMs()).toBeLessThanOrEqual(2100);
+  await elapse(10_000);
+  step(60_000);
+  await elapse(1100);
+  expect(membership.presentForMs()).toBeLessThanOrEqual(1100);
+});
