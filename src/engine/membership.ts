@@ -15,7 +15,7 @@ const LIVE_MS = 5 * HEARTBEAT_MS;
 const LISTED_MS = 3_600_000;
 /** A replica that is gone for longer, and left nothing to be done, holds up no watermark. */
 const GONE_MS = 60_000;
-/** Without an answered heartbeat for so long a replica must expect that the others count it gone. */
+/** Without an answered heartbeat for so long, a replica may be counted as gone by others. */
 const ABSENT_MS = GONE_MS / 2;
 /** Longer without an answered heartbeat: the process, the machine or the database stood still. */
 const PAUSE_MS = 3 * HEARTBEAT_MS;
@@ -85,7 +85,8 @@ export function makeMembership(options: MembershipOptions): Membership {
   let lastBeatMs = clock.monotonicMs();
   /** When that one was sent: it arrived then, or later. */
   let lastAskedMs = lastBeatMs;
-  let presentSinceMs = lastBeatMs;
+  /** Nothing was committed before the replica joined. */
+  let presentSinceMs = Number.NEGATIVE_INFINITY;
   /** What the database's clock said more than the own monotonic one at the last reading. */
   let clockOffset: { readonly leastMs: number; readonly mostMs: number } | undefined;
   let reachable = false;

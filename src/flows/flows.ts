@@ -14,9 +14,11 @@ import type { TimedKind } from "../dispatch/due-timers.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import type { ProcessCommit, ProcessStreams } from "../dispatch/process-streams.ts";
 import type { EngineObserver } from "../engine/observer.ts";
-import type { Entropy } from "../engine/ports.ts";
+import type { Membership } from "../engine/membership.ts";
+import type { Clock, Entropy } from "../engine/ports.ts";
 import type { GrantsCommit, GrantsStreams } from "./flow-streams.ts";
 import { makeHoldFlow } from "./hold-flow.ts";
+import { makeLateFlow } from "./late-flow.ts";
 import { makePrunedFlow } from "./pruned-flow.ts";
 import { makeOpenTaskControls, makeTaskFlow } from "./task-flow.ts";
 import { makeTransferFlow } from "./transfer-flow.ts";
@@ -30,6 +32,8 @@ export interface FlowsOptions {
   readonly runtimes: Pick<RuntimeStreams, "fresh" | "submit">;
   readonly entropy: Pick<Entropy, "freshId">;
   readonly nowMs: () => TimeMs;
+  readonly clock: Pick<Clock, "after">;
+  readonly membership: Pick<Membership, "presentForMs">;
   readonly observer: EngineObserver;
 }
 
@@ -87,6 +91,7 @@ export function makeFlows(options: FlowsOptions): Flows {
     observer,
     drive: makeTaskFlow({ ...options, holds }),
   });
+  const late = makeLateFlow({ ...options, presentForMs: options.membership.presentForMs });
   let stopped = false;
 
   const tickGrants: TimedKind["tick"] = async (stream) => {
@@ -108,6 +113,7 @@ export function makeFlows(options: FlowsOptions): Flows {
     processAdvanced: (stream, commit) => {
       const { outbox, prunedAt, holderCount } = commit.after.state;
       if (stopped || !commit.isOwn) return;
+      late.landed(stream, commit.after.at);
       if (outbox.size > 0) wakes.kick(stream);
       if (prunedAt !== null && holderCount > 0) pruned.kick(stream);
       if (taskWorkOf(commit.after.state, options.nowMs()) !== undefined) tasks.kick(stream);
@@ -123,6 +129,7 @@ export function makeFlows(options: FlowsOptions): Flows {
     ],
     stop: () => {
       stopped = true;
+      late.stop();
     },
   };
 }

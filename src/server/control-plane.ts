@@ -112,8 +112,9 @@ export function makeControlPlane(options: ControlPlaneOptions): ControlPlane {
     openTaskControls: (runtime) => flows.openTaskControls(runtime),
   });
   const { nowMs } = engine.time;
-  const flows = makeFlows({ ...options, grants, processes, runtimes, nowMs });
-  const { steadyForMs } = engine.membership;
+  const { membership } = engine;
+  const flows = makeFlows({ ...options, membership, grants, processes, runtimes, nowMs });
+  const { steadyForMs } = membership;
   const timers = makeDueTimers({
     views,
     clock,

@@ -56,6 +56,7 @@ const step = fc.record({
     "register" as const,
     "pass" as const,
     "prune" as const,
+    "affirm" as const,
     "cancel_task" as const,
     "abort_task" as const,
     "report" as const,
@@ -231,6 +232,8 @@ function commandOf(walk: Walk, taken: Step): ProcessCommand | undefined {
     case "notice":
     case "transfer":
       return taskCommand(taken);
+    case "affirm":
+      return { type: "affirm_process" };
     case "pass":
       return undefined;
     default:

@@ -84,7 +84,7 @@ it.each([5000, -5000])(
   },
 );
 
-it("a replica that others may have counted as gone was absent until its next heartbeat", async () => {
+it("a replica that others may have counted as gone was absent until it beats again", async () => {
   const { clock, membership, elapse, gate, step } = await joined();
   await elapse(60_000);
   clock.advance(20_000);

@@ -83,6 +83,7 @@ export function answer(
     case "set_external_ref":
     case "set_wait":
     case "request_abandon":
+    case "affirm_process":
     case "reconcile_abandon":
     case "ack_wake":
     case "settle_wake":

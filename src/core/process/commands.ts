@@ -176,6 +176,8 @@ export type ProcessCommand =
       readonly fromSessionId: SessionId;
       readonly sessionId: SessionId;
     }
+  /** Makes known again what landed late; see `process_affirmed`. */
+  | { readonly type: "affirm_process" }
   | {
       /** Ends the retention of a terminal process whose record did not change since `before`. */
       readonly type: "prune_process";

@@ -13,7 +13,13 @@ import { decideComplete } from "./completion.ts";
 import { TERMINAL_EVENT_TYPES } from "./core-types.ts";
 import { decideHold, decideReleaseHold } from "./holders.ts";
 import { decideClaim, decideLapse, decideRelease } from "./lease.ts";
-import { decidePrune, decideRegister, decideSetExternalRef, decideSetWait } from "./record.ts";
+import {
+  decideAffirm,
+  decidePrune,
+  decideRegister,
+  decideSetExternalRef,
+  decideSetWait,
+} from "./record.ts";
 import { decideReconcileAbandon } from "./recovery.ts";
 import type { ProcessState } from "./state.ts";
 import {
@@ -76,6 +82,8 @@ export function decide(
       return decideTransferTask(state, command);
     case "prune_process":
       return decidePrune(state, command);
+    case "affirm_process":
+      return decideAffirm(state);
   }
 }
 

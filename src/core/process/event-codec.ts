@@ -23,6 +23,7 @@ const KNOWN = {
   task_notice_settled: true,
   task_transferred: true,
   process_pruned: true,
+  process_affirmed: true,
 } as const satisfies Record<ProcessStreamEventType, true>;
 
 /** Every event type that this build can fold. */

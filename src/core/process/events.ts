@@ -112,7 +112,9 @@ export type ProcessStreamEvent =
   | { readonly type: "task_abort_scheduled"; readonly abortAt: TimeMs }
   | { readonly type: "task_notice_settled"; readonly control: TaskControlName }
   | { readonly type: "task_transferred"; readonly sessionId: SessionId }
-  | { readonly type: "process_pruned"; readonly eventCount: number };
+  | { readonly type: "process_pruned"; readonly eventCount: number }
+  /** Nothing changed: what landed late has a later time now, by which watches find it. */
+  | { readonly type: "process_affirmed" };
 
 /** The discriminators of all events of a process stream. */
 export type ProcessStreamEventType = ProcessStreamEvent["type"];

@@ -184,5 +184,7 @@ export function evolve(
       return foldTask(state, event, position);
     case "process_pruned":
       return foldPruned(state, position);
+    case "process_affirmed":
+      return { ...state, updatedAt: position.at };
   }
 }

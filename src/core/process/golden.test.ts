@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import type { JsonObject } from "../shared/json.ts";
 import { processAggregate } from "./aggregate.ts";
 import { PROCESS_EVENT_TYPES } from "./event-codec.ts";
+import affirmed from "./golden/affirmed-2.json" with { type: "json" };
 import everyEvent from "./golden/every-event-1.json" with { type: "json" };
 import taskEvents from "./golden/task-1.json" with { type: "json" };
 import type { ProcessState } from "./state.ts";
@@ -18,6 +19,7 @@ interface GoldenCommit {
 
 const EVERY_EVENT = everyEvent as unknown as readonly GoldenCommit[];
 const TASK_EVENTS = taskEvents as unknown as readonly GoldenCommit[];
+const AFFIRMED = affirmed as unknown as readonly GoldenCommit[];
 
 function fold(commits: readonly GoldenCommit[]): ProcessState {
   let state = processAggregate.initial;
@@ -105,8 +107,14 @@ test("a task that was aborted folds into its end", () => {
   expect(fold(TASK_EVENTS)).toMatchObject({ task: { notice: null } });
 });
 
+test("an affirmation changes nothing but the time of the last change", () => {
+  const before = fold(AFFIRMED.slice(0, -1));
+  expect(before.updatedAt).toBe(1_000_000);
+  expect(fold(AFFIRMED)).toEqual({ ...before, updatedAt: 1_000_500 });
+});
+
 test("the corpus holds every event type that this build writes", () => {
-  const corpus = [...EVERY_EVENT, ...TASK_EVENTS];
+  const corpus = [...EVERY_EVENT, ...TASK_EVENTS, ...AFFIRMED];
   const seen = new Set(corpus.flatMap(({ events }) => events.map((event) => event["type"])));
   expect(PROCESS_EVENT_TYPES.filter((type) => !seen.has(type))).toEqual([]);
 });

@@ -94,6 +94,13 @@ export function decideSetWait(
   return isSame ? UNCHANGED : committed({ type: "process_wait_set", wait });
 }
 
+/** Decides that the process is made known again, as it is. */
+export function decideAffirm(state: ProcessState): ProcessDecision {
+  return verdictOf(state, "affirm_process") === "allow"
+    ? committed({ type: "process_affirmed" })
+    : UNCHANGED;
+}
+
 /** Decides the end of the retention; a process with undelivered wakes stays. */
 export function decidePrune(
   state: ProcessState,

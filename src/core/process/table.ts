@@ -109,6 +109,7 @@ export const PROCESS_ACTIONS = {
   },
   settle_task_notice: INTERNAL,
   transfer_task: KNOWN,
+  affirm_process: { ...KNOWN, unregistered: stay("no_op"), pruned: stay("allow") },
   prune_process: {
     unregistered: UNKNOWN,
     free: stay("no_op"),

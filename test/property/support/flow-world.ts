@@ -153,6 +153,8 @@ export function makeFlowWorld(options: {
       ...streams,
       entropy: makeSeededEntropy(seed),
       nowMs: () => database.now,
+      clock: { after: () => () => undefined },
+      membership: { presentForMs: () => Number.POSITIVE_INFINITY },
       observer: silentObserver,
     });
     const calls = makeHandleCalls({ ...streams, flows });

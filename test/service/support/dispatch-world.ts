@@ -60,6 +60,8 @@ export interface World {
   readonly addReplica: (name: string) => Promise<Replica>;
   /** Operations for which this answers true are lost on their way to the database. */
   loses: (operation: MemoryOperation) => boolean;
+  /** Operations wait on their way to the database for what this answers. */
+  holds: (operation: MemoryOperation) => Promise<void> | undefined;
   /** How many operations of a port and method took effect, such as `views.runnable`. */
   readonly operations: ReadonlyMap<string, number>;
   /** Lets time pass until the promise has an outcome. */
@@ -178,6 +180,7 @@ export function makeWorld(): World {
     clock: databaseClock,
     scheduler: async (operation, apply) => {
       await Promise.resolve();
+      await world.holds(operation);
       if (world.loses(operation)) return "lost";
       const kind = `${operation.port}.${operation.method}`;
       operations.set(kind, (operations.get(kind) ?? 0) + 1);
@@ -227,6 +230,7 @@ export function makeWorld(): World {
     operations,
     addReplica,
     loses: () => false,
+    holds: () => undefined,
     pass: (promise) => pass(clock, promise),
     until: (condition) => passUntil(clock, condition),
     elapse: async (durationMs) => {
