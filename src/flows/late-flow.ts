@@ -29,40 +29,51 @@ export interface LateFlow {
   readonly stop: () => void;
 }
 
-/** How long to wait for the next try. */
-const RETRY_MS = 1000;
+/** How long to wait for the next try, and how many there are. */
+const RETRY = { afterMs: 1000, triesMax: 600 } as const;
 /** Times of commits and of heartbeats come from clocks that agree to within a second. */
 const SLACK_MS = 1000;
 
 /** Makes the flow. */
 export function makeLateFlow(options: LateFlowOptions): LateFlow {
   const { processes, presentForMs, nowMs, clock, observer } = options;
-  const late = new Set<StreamName>();
+  /** What is to be affirmed, and how often that was tried. */
+  const late = new Map<StreamName, number>();
+  let isWaiting = false;
   let stopped = false;
 
-  async function affirm(stream: StreamName): Promise<void> {
+  async function affirm(stream: StreamName, tries: number): Promise<void> {
+    // The affirmation may be late itself, and is noted again then.
+    late.delete(stream);
     try {
       await processes.submit(stream, flowEnvelope({ type: "affirm_process" as const }));
-      late.delete(stream);
     } catch (error) {
       observer.backgroundFailed("affirmation of what landed late", error);
+      if (tries < RETRY.triesMax) late.set(stream, tries + 1);
     }
   }
 
   async function round(): Promise<void> {
-    if (presentForMs() > SLACK_MS) await Promise.all([...late].map(affirm));
+    if (presentForMs() > SLACK_MS) {
+      await Promise.all([...late].map(([stream, tries]) => affirm(stream, tries)));
+    }
     if (late.size > 0) schedule();
   }
 
   function schedule(): void {
-    if (!stopped) clock.after(RETRY_MS, () => void round());
+    if (stopped || isWaiting) return;
+    isWaiting = true;
+    clock.after(RETRY.afterMs, () => {
+      isWaiting = false;
+      void round();
+    });
   }
 
   return {
     landed: (stream, at) => {
       if (nowMs() - at + SLACK_MS < presentForMs()) return;
-      if (late.size === 0) schedule();
-      late.add(stream);
+      late.set(stream, 0);
+      schedule();
     },
     stop: () => {
       stopped = true;

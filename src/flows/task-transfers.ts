@@ -50,6 +50,9 @@ export interface TaskTransfersOptions {
   readonly forget: (scope: TaskScope, processId: ProcessId) => Promise<unknown>;
 }
 
+/** Tasks that are handed on in one go. */
+const TASKS_PER_TRANSFER = 1000;
+
 /** The session has a task of the id. */
 export function alreadyExists(taskId: string, processId: ProcessId): RefusedError {
   const message = "The session has a task of this id; wait for its end, or choose another id";
@@ -118,9 +121,11 @@ export function makeTaskTransfers(options: TaskTransfersOptions): TaskTransfers 
       const tasks = (await all(from)).filter(
         (task) => isLive(task) && task.fold.state.registration?.task?.closePolicy === "transfer",
       );
-      const taskIds = tasks.map(({ taskId }) => taskId);
-      if (taskIds.length === 0) return;
-      await transfer({ from, toSessionId, taskIds, wrap: flowEnvelope });
+      for (let start = 0; start < tasks.length; start += TASKS_PER_TRANSFER) {
+        const some = tasks.slice(start, start + TASKS_PER_TRANSFER);
+        const taskIds = some.map(({ taskId }) => taskId);
+        await transfer({ from, toSessionId, taskIds, wrap: flowEnvelope });
+      }
     },
   };
 }

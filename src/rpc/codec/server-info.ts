@@ -24,6 +24,7 @@ const CAPABILITIES = [
   "operation.register_operation",
   "operation.wait_completions",
   "process.claim_next",
+  "process.recover_processes",
   "process.transfer_handle_grants",
   "process.watch_events",
   "process.watch_processes",

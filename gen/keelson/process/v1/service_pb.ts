@@ -2560,7 +2560,8 @@ export type DeleteSessionProcessStateRequest = Message<"keelson.process.v1.Delet
 
   /**
    * The session that follows: live background tasks with the close policy TRANSFER go there first,
-   * all or none, as by TransferHandles. Without it they go on as with KEEP. Optional.
+   * as by TransferHandles, up to 1,000 at once. Without it they go on as with KEEP. Errors:
+   * TASK_ALREADY_EXISTS, RUNTIME_NOT_REGISTERED. Optional.
    *
    * @generated from field: string successor_session_id = 4;
    */
