@@ -122,6 +122,9 @@ function accountedBody(
   });
 }
 
+/** What the signal of a call says after its end; made once, because its trace is dear. */
+const CALL_OVER = new DOMException("The call is over", "AbortError");
+
 /** The context of a call as the protocol library makes it: it hears of the call's end. */
 type EndingContext = HandlerContext & { abort?: (reason?: unknown) => void };
 
@@ -139,7 +142,7 @@ function nameReason(context: EndingContext, onTurnedAway: RpcHandlerOptions["onT
       Object.assign(error, { code, rawMessage, details });
       onTurnedAway(service.typeName, method.name, codeName(code), refusal.reason);
     }
-    abort(error);
+    abort(error ?? CALL_OVER);
   };
 }
 

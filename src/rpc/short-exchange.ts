@@ -36,12 +36,16 @@ export function shortExchangeOf(
 function readWhole(request: IncomingMessage): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = [];
+    let isWhole = false;
     request.on("data", (chunk: Uint8Array) => chunks.push(chunk));
     request.once("end", () => {
+      isWhole = true;
       const [only] = chunks;
       resolve(chunks.length === 1 && only ? only : Buffer.concat(chunks));
     });
-    const fail = (): void => reject(new ConnectError("The caller broke off", Code.Aborted));
+    const fail = (): void => {
+      if (!isWhole) reject(new ConnectError("The caller broke off", Code.Aborted));
+    };
     if (request.destroyed) fail();
     request.once("error", fail);
     request.once("close", fail);
