@@ -10,6 +10,16 @@ export interface CauseWords {
 
 const LATER = "nothing to do: it goes on by itself";
 
+function busyText(executors: number): string {
+  if (executors === 1) return "the only executor of the pool takes no run now";
+  return `none of the ${executors} executors of the pool takes a run now`;
+}
+
+function notWokenText(queued: number): string {
+  if (queued === 1) return "an input is queued that woke nobody";
+  return `${queued} inputs are queued that woke nobody`;
+}
+
 /** What a cause says to people; names and times stand beside it. */
 export function wordsOf(cause: Cause): CauseWords {
   switch (cause.type) {
@@ -50,7 +60,7 @@ export function wordsOf(cause: Cause): CauseWords {
       };
     case "not_woken":
       return {
-        summary: `${cause.queued} inputs are queued that woke nobody`,
+        summary: notWokenText(cause.queued),
         remedy: "an input that wakes takes them along; Recycle wakes the runtime",
       };
     case "lease_held":
@@ -70,7 +80,7 @@ export function wordsOf(cause: Cause): CauseWords {
       };
     case "executors_busy":
       return {
-        summary: `none of the ${cause.executors} executors of the pool takes a run now`,
+        summary: busyText(cause.executors),
         remedy: "wait, attach more, or give them more slots",
       };
     case "awaiting_assignment":

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { inputIdOf } from "../shared/ids.ts";
 import { wordsOf } from "./cause-words.ts";
 import { type ExecutorFacts, explain } from "./explain.ts";
 import { continuation, executor, peer, prompt, registeredStory, Story } from "./testing/story.ts";
@@ -190,6 +191,16 @@ test("what is over is told alone, with the time when it ended", () => {
   destroyed.do({ type: "destroy" }, "report");
   expect(causes(destroyed)).toEqual([{ type: "destroyed", since: destroyed.now }]);
   expect(causes(new Story())).toEqual([]);
+});
+
+test("one of something is not told as several", () => {
+  const summaryOf = (executors: number): string => {
+    return wordsOf({ type: "executors_busy", pool: "gpu", executors, since: 1 }).summary;
+  };
+  expect(summaryOf(1)).toBe("the only executor of the pool takes no run now");
+  expect(summaryOf(2)).toBe("none of the 2 executors of the pool takes a run now");
+  const alone = wordsOf({ type: "not_woken", inputId: inputIdOf("a"), queued: 1, since: 1 });
+  expect(alone.summary).toBe("an input is queued that woke nobody");
 });
 
 test("every cause says in words what it is and what would help", () => {
