@@ -4,7 +4,7 @@
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { isAbandonedByWish, recoveryStandingOf } from "../core/process/recovery.ts";
+import { isAbandonedByWish, recoveryProspectOf } from "../core/process/recovery.ts";
 import { processIdOf } from "../core/shared/ids.ts";
 import type { StreamRow } from "../engine/ports.ts";
 import type { RecoveredProcessSchema } from "../../gen/keelson/process/v1/messages_pb.ts";
@@ -47,13 +47,13 @@ export function makeProcessRecovery(options: ProcessServiceOptions): RecoverySer
     isValidateOnly: boolean,
   ): Promise<Recovered> {
     const facts = factsFromRow(row);
-    const standing = recoveryStandingOf(facts, row.runnableSince !== undefined);
-    const isWished = facts.abandonRequest !== null && isAbandonedByWish(standing);
+    const prospect = recoveryProspectOf(facts, row.runnableSince !== undefined);
+    const isWished = facts.abandonRequest !== null && isAbandonedByWish(prospect);
     const isAbandoned = isWished && (isValidateOnly || (await carryOut(caller, row)));
     return {
       processId: row.id,
       disposition: dispositions.toProto(facts.disposition),
-      outcome: recoveryOutcomes.toProto(isAbandoned ? "abandoned" : standing),
+      outcome: recoveryOutcomes.toProto(isAbandoned ? "abandoned" : prospect),
     };
   }
 

@@ -11,11 +11,11 @@ import type { ProcessState } from "./state.ts";
 import { verdictOf } from "./table.ts";
 
 /**
- * How a live process stands: `held` by a worker; `claimable`; `waiting` for something before it is;
+ * What may become of a live process: `held` by a worker; `claimable`; `waiting` for something before it is;
  * or given to no worker any more: `owner_lost` is owner-bound and was started, `exhausted` was
  * started as often as allowed, `outside` is owned outside.
  */
-export type RecoveryStanding =
+export type RecoveryProspect =
   | "held"
   | "claimable"
   | "waiting"
@@ -23,13 +23,16 @@ export type RecoveryStanding =
   | "exhausted"
   | "outside";
 
-/** What tells how a process stands. */
-type Standing = Pick<ProcessFacts, "disposition" | "firstStart" | "generation" | "attemptsMax"> & {
+/** What tells what may become of a process. */
+type RecoveryFacts = Pick<
+  ProcessFacts,
+  "disposition" | "firstStart" | "generation" | "attemptsMax"
+> & {
   readonly lease: ProcessFacts["lease"];
 };
 
-/** How a live process stands; `isClaimable` as the summary says. */
-export function recoveryStandingOf(facts: Standing, isClaimable: boolean): RecoveryStanding {
+/** What may become of a live process; `isClaimable` as the summary says. */
+export function recoveryProspectOf(facts: RecoveryFacts, isClaimable: boolean): RecoveryProspect {
   const { disposition, firstStart, generation, attemptsMax = Infinity } = facts;
   if (facts.lease !== null) return "held";
   if (disposition === "externally_owned") return "outside";
@@ -39,8 +42,8 @@ export function recoveryStandingOf(facts: Standing, isClaimable: boolean): Recov
 }
 
 /** Whether a process that stands so is ended when somebody wished to abandon it. */
-export function isAbandonedByWish(standing: RecoveryStanding): boolean {
-  return standing === "owner_lost" || standing === "exhausted" || standing === "outside";
+export function isAbandonedByWish(prospect: RecoveryProspect): boolean {
+  return prospect === "owner_lost" || prospect === "exhausted" || prospect === "outside";
 }
 
 /** Decides whether a wish to abandon a process is carried out; changes nothing where it is not. */
@@ -51,7 +54,7 @@ export function decideReconcileAbandon(
   const { registration, abandonRequest } = state;
   const isLive = verdictOf(state, "reconcile_abandon") === "allow" && registration !== null;
   const isCertain =
-    isLive && isAbandonedByWish(recoveryStandingOf({ ...state, ...registration }, false));
+    isLive && isAbandonedByWish(recoveryProspectOf({ ...state, ...registration }, false));
   if (!isCertain || abandonRequest === null) {
     return { kind: "answer", reply: { type: "done", changed: false } };
   }

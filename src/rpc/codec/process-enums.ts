@@ -1,6 +1,6 @@
 /** The enums of the process contract: every name of the core and its number on the wire. */
 import type { AbandonWriter as CoreAbandonWriter } from "../../core/process/await-output.ts";
-import type { RecoveryStanding } from "../../core/process/recovery.ts";
+import type { RecoveryProspect } from "../../core/process/recovery.ts";
 import type { Disposition } from "../../core/process/registration.ts";
 import type { TerminalStatus } from "../../core/process/terms.ts";
 import {
@@ -39,7 +39,7 @@ export const dispositions = makeEnumCodec<Disposition, ProcessDisposition>({
 });
 
 /** What becomes of a live process that is recovered. */
-export const recoveryOutcomes = makeEnumCodec<RecoveryStanding | "abandoned", RecoveryOutcome>({
+export const recoveryOutcomes = makeEnumCodec<RecoveryProspect | "abandoned", RecoveryOutcome>({
   held: RecoveryOutcome.HELD,
   claimable: RecoveryOutcome.CLAIMABLE,
   waiting: RecoveryOutcome.WAITING,
