@@ -1,25 +1,21 @@
 /**
  * AbortAllDrains: ends the drains of a namespace, some at a time. With a request id, what a step is
- * to end is recorded before it is ended: a repetition goes by the same steps, so it ends what the
- * first call did not come to, nothing that was started since, and answers the same.
+ * to end is recorded before it is ended, so that a repetition ends nothing that was started since.
  */
 import { canEndDrain } from "../core/runtime/drain.ts";
 import type { RuntimeCommand } from "../core/runtime/commands.ts";
 import type { Drain } from "../core/runtime/drain-state.ts";
 import type { Namespace, StreamName, TimeMs } from "../core/shared/ids.ts";
-import { refusalOf, RefusedError } from "../core/shared/refusal.ts";
-import { recordBody } from "../engine/record-codec.ts";
-import type { RecordStore, StoredRecord, ViewStore } from "../engine/ports.ts";
+import { RefusedError } from "../core/shared/refusal.ts";
+import type { RecordStore, ViewStore } from "../engine/ports.ts";
 import { streamName } from "../engine/stream-name.ts";
 import type { RuntimeStreams } from "../dispatch/runtime-streams.ts";
 import type { Caller } from "./caller.ts";
 import { callerEnvelope, type RequestMark } from "./command-envelope.ts";
 import { RUNTIME_KIND } from "./runtime-calls.ts";
+import { makeSettleStep } from "./recorded-steps.ts";
 import { isUnreadable } from "./unreadable.ts";
 import { viewsAsOf, type ViewsAsOfOptions } from "./views-as-of.ts";
-
-/** Record class of the steps of such calls; the ordinal is the step, from 1. */
-export const DRAIN_ABORTS_CLASS = "drain_aborts";
 
 /** Drains that are looked up and ended at once. */
 const STEP_DRAINS = 500;
@@ -62,49 +58,14 @@ export interface DrainAbortsOptions extends ViewsAsOfOptions {
 /** Ends every drain of the caller's namespace. */
 export type AbortAllDrains = (order: AbortOrder) => Promise<AbortedDrains>;
 
-/** Not the name of a stream of commits: only its steps are kept under it. */
-function callName(namespace: Namespace, { requestId }: RequestMark): StreamName {
-  return streamName(DRAIN_ABORTS_CLASS, namespace, requestId);
-}
-
-/** A step as it is recorded, with the hash of the call that it belongs to. */
-interface RecordedStep extends AbortStep {
-  readonly bodyHash: string;
-}
-
-function recordOf(
-  stream: StreamName,
-  { bodyHash }: RequestMark,
-  ordinal: number,
-  step: AbortStep,
-): StoredRecord {
-  const recorded: RecordedStep = { ...step, bodyHash };
-  return {
-    stream,
-    recordClass: DRAIN_ABORTS_CLASS,
-    ordinal,
-    lookups: [],
-    revision: 0,
-    bodyText: JSON.stringify(recorded),
-  };
-}
-
-function stepFromRecord(row: StoredRecord, mark: RequestMark): AbortStep {
-  // Written by this file alone.
-  const step = recordBody(row) as unknown as RecordedStep;
-  if (step.bodyHash === mark.bodyHash) return step;
-  const message =
-    "The request id was used for a different call; use a fresh one for every new call";
-  throw new RefusedError(refusalOf("REQUEST_ID_REUSED", message, { requestId: mark.requestId }));
-}
-
 function isGone(error: unknown): boolean {
   return error instanceof RefusedError && error.refusal.reason === "RUNTIME_NOT_REGISTERED";
 }
 
 /** Makes the call. */
 export function makeAbortAllDrains(options: DrainAbortsOptions): AbortAllDrains {
-  const { streams, views, records } = options;
+  const { streams, views } = options;
+  const settle = makeSettleStep(options.records);
 
   /** The drain of a runtime; one that cannot be read must not keep the others from being ended. */
   async function drainOf(stream: StreamName): Promise<Drain | undefined> {
@@ -135,26 +96,6 @@ export function makeAbortAllDrains(options: DrainAbortsOptions): AbortAllDrains 
     }
   }
 
-  /** The step that the first call with this mark took, or is going to take. */
-  async function settle(
-    namespace: Namespace,
-    mark: RequestMark,
-    ordinal: number,
-    seen: Set<string>,
-  ): Promise<AbortStep> {
-    const stream = callName(namespace, mark);
-    const stored = async (): Promise<StoredRecord | undefined> => {
-      const [row] = await records.list(stream, DRAIN_ABORTS_CLASS, ordinal - 1, 1);
-      return row;
-    };
-    const present = await stored();
-    // One that is visible may not be durable yet; once it is inserted again, it is.
-    await records.insert([present ?? recordOf(stream, mark, ordinal, await look(namespace, seen))]);
-    const row = await stored();
-    if (!row) throw new TypeError("a record that was inserted is not there");
-    return stepFromRecord(row, mark);
-  }
-
   /** Whether this call, or the one that it repeats, ended the drain. */
   async function end(order: AbortOrder, target: DrainTarget): Promise<boolean> {
     const { caller, reason, mark } = order;
@@ -180,7 +121,8 @@ export function makeAbortAllDrains(options: DrainAbortsOptions): AbortAllDrains 
     const runtimeIds: string[] = [];
     let firstAsOf: TimeMs | undefined;
     for (let ordinal = 1; ; ordinal += 1) {
-      const step = await (mark ? settle(namespace, mark, ordinal, seen) : look(namespace, seen));
+      const looked = (): Promise<AbortStep> => look(namespace, seen);
+      const step = await (mark ? settle(namespace, mark, ordinal, looked) : looked());
       const { asOf, targets } = step;
       firstAsOf ??= asOf;
       if (targets.length === 0) return { runtimeIds: runtimeIds.toSorted(), asOf: firstAsOf };

@@ -28,6 +28,7 @@ import { requestHash } from "./codec/request-hash.ts";
 import { taskToProto } from "./codec/task.ts";
 import { durationFromProto } from "./codec/time.ts";
 import { checkTerms, type CommandTerms, commandEnvelope } from "./process-calls.ts";
+import { makeSettleStep } from "./recorded-steps.ts";
 import type { TaskServiceOptions } from "./task-options.ts";
 import {
   checkScope,
@@ -65,13 +66,17 @@ function checkCancel(
   return { reason, graceMs: graceMs ?? 0 };
 }
 
+/** One task that a call is to cancel. */
+type ChosenTask = Pick<FoundTask, "processId" | "stream">;
+
 /** Makes the part of the service that cancels. */
 export function makeTaskCancels(options: TaskServiceOptions): CancelService {
   const { streams, tasks, waits, limits } = options;
+  const settle = makeSettleStep(options.records);
 
   async function cancel(
     caller: Caller,
-    { stream, processId }: FoundTask,
+    { stream, processId }: ChosenTask,
     cancelTerms: CancelTerms,
     terms: CommandTerms,
   ) {
@@ -83,7 +88,10 @@ export function makeTaskCancels(options: TaskServiceOptions): CancelService {
     return { state, revision };
   }
 
-  /** Cancels the live listed tasks of a session but for those to keep. */
+  /**
+   * Cancels the live listed tasks of a session but for those to keep. A repetition cancels the same
+   * ones, those that have ended since and none that began since.
+   */
   async function cancelMany(
     caller: Caller,
     scope: TaskScope,
@@ -91,12 +99,19 @@ export function makeTaskCancels(options: TaskServiceOptions): CancelService {
     cancelTerms: CancelTerms,
     terms: CommandTerms,
   ): Promise<BackgroundTask[]> {
-    const all = await tasks.all(scope);
-    const chosen = all.filter((task) => {
-      return isListed(task) && isLiveTask(task) && !keep.has(task.taskId);
-    });
+    const choose = async (): Promise<readonly ChosenTask[]> => {
+      const all = await tasks.all(scope);
+      return all.flatMap((task) => {
+        const { processId, stream } = task;
+        const isChosen = isListed(task) && isLiveTask(task) && !keep.has(task.taskId);
+        return isChosen ? [{ processId, stream }] : [];
+      });
+    };
+    const { requestId } = terms;
+    const mark = requestId === undefined ? undefined : { requestId, bodyHash: terms.hashOf() };
+    const chosen = await (mark ? settle(caller.namespace, mark, 1, choose) : choose());
     const cancelled = chosen.map(async (task) => {
-      return taskToProto(task.sessionId, await cancel(caller, task, cancelTerms, terms));
+      return taskToProto(scope.sessionId, await cancel(caller, task, cancelTerms, terms));
     });
     return await Promise.all(cancelled);
   }

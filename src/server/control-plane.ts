@@ -23,7 +23,7 @@ import { HEARTBEAT_MS } from "../engine/membership.ts";
 import type { Clock } from "../engine/ports.ts";
 import type { GrantsStreams } from "../flows/flow-streams.ts";
 import { type Flows, makeFlows } from "../flows/flows.ts";
-import { DRAIN_ABORTS_CLASS } from "../rpc/drain-aborts.ts";
+import { CALL_STEPS_CLASS } from "../rpc/recorded-steps.ts";
 
 /** What a control plane is made of. */
 export interface ControlPlaneOptions extends EngineOptions {
@@ -60,7 +60,7 @@ export const RECORD_CLASSES: readonly string[] = [
   ...runtimeAggregate.recordClasses,
   ...processAggregate.recordClasses,
   ...grantsAggregate.recordClasses,
-  DRAIN_ABORTS_CLASS,
+  CALL_STEPS_CLASS,
 ];
 
 async function join(engine: Engine, clock: Clock): Promise<void> {

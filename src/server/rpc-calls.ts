@@ -255,7 +255,7 @@ function routeOptionsOf(
       waits: makeOperationWaits({ streams, clock: systemClock, drainSignal }),
     },
     process,
-    task: process,
+    task: { ...process, records: storage.records },
     blob: { blobs },
     admin: adminOptionsOf({ options, controlPlane, opened, startedAt, limits }),
     health: healthOf(options),

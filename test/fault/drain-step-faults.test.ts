@@ -209,7 +209,7 @@ test("the end of all drains, killed half-way, goes on where it was and names all
     expect(await phases()).toEqual({ starting: 20, stopped: 500 });
   };
   // A step of 500 drains is over, and what the next one is to end is about to be noted.
-  const sought = commanded("insert", "drain_aborts", "crowd/night:000000000002");
+  const sought = commanded("insert", "call_steps", "crowd/night:000000000002");
   const place = { place: "before", sought } as const;
   const told = await stage().dyingAt({ ...place, look }, abortAll);
   expect(told.runtimeIds).toEqual(names);

@@ -74,6 +74,26 @@ describe("many tasks", () => {
     expect((await readTask(clients, S, "h1")).state).toBe(TaskState.PENDING);
   });
 
+  it("cancel_all_background_tasks: a repetition names the same, whatever began or ended", async () => {
+    const clients = await opened();
+    const { tasks } = clients;
+    await tasks.spawnTask(managed(S, "m1"));
+    await tasks.registerTask(recorded(S, "e1"));
+    const order = { sessionId: S, reason: "over", requestId: "night" };
+    const first = await tasks.cancelAllTasks(order);
+    expect(first.tasks.map(({ taskId }) => taskId)).toEqual(["m1", "e1"]);
+    await tasks.completeTask({ sessionId: S, taskId: "e1", output: success(1) });
+    await tasks.registerTask(recorded(S, "later"));
+    const again = await tasks.cancelAllTasks(order);
+    expect(again.tasks.map(({ taskId, state }) => [taskId, state])).toEqual([
+      ["m1", TaskState.CANCEL_REQUESTED],
+      ["e1", TaskState.COMPLETED],
+    ]);
+    expect((await readTask(clients, S, "later")).state).toBe(TaskState.RUNNING);
+    const other = tasks.cancelAllTasks({ ...order, reason: "another" });
+    expect(await refusalOf(other)).toMatchObject({ reason: "REQUEST_ID_REUSED" });
+  });
+
   it("cancel_unreferenced_async_handles: everything live that is not kept", async () => {
     const clients = await opened();
     const { tasks } = clients;

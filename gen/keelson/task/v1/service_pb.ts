@@ -1077,7 +1077,8 @@ export const BackgroundTaskService: GenService<{
     output: typeof CancelTaskResponseSchema;
   },
   /**
-   * Has every live task of a session cancelled, without hidden ones.
+   * Has every live task of a session cancelled, without hidden ones. Again with the same request id:
+   * the tasks of the first time are named, as they are now.
    *
    * @generated from rpc keelson.task.v1.BackgroundTaskService.CancelAllTasks
    */
@@ -1087,7 +1088,8 @@ export const BackgroundTaskService: GenService<{
     output: typeof CancelAllTasksResponseSchema;
   },
   /**
-   * Has every live task of a session cancelled that is not named, without hidden ones.
+   * Has every live task of a session cancelled that is not named, without hidden ones. Again with
+   * the same request id: the tasks of the first time, as they are now.
    *
    * @generated from rpc keelson.task.v1.BackgroundTaskService.CancelUnreferenced
    */
