@@ -108,6 +108,11 @@ describe("a worker that was away for too long", () => {
     });
     await ingest("hello", "--key", "k");
     await until("the first attempt runs", () => read("tries") === "1\n");
+    // Before that the run would be taken back uncounted.
+    await until("the attempt counts", async () => {
+      const { stdout } = await run("runtime", "get", "agent-1", "-o", "json");
+      return /"acknowledged": true/.test(stdout);
+    });
     worker.child.kill("SIGSTOP");
     await until("the lease lapsed", async () => {
       const { stdout } = await run("runtime", "get", "agent-1");
