@@ -94,6 +94,30 @@ test("commits that wait in one turn travel together", async () => {
   expect(writer.backlog()).toEqual({ commits: 0, bytes: 0 });
 });
 
+test("a batch leaves beside others when it is no smaller than they are, else it waits", async () => {
+  const releases: (() => void)[] = [];
+  const { writer, batches } = makeBench(
+    (commits) =>
+      new Promise((resolve) => {
+        releases.push(() => resolve(commits.map(() => "stored" as const)));
+      }),
+  );
+  const sizesAfter = async (firstRevision: number, count: number): Promise<readonly number[]> => {
+    for (let at = 0; at < count; at += 1) {
+      void written(writer, commitAt(firstRevision + at), false);
+    }
+    await nextTurn();
+    await nextTurn();
+    return batches.map((batch) => batch.length);
+  };
+  expect(await sizesAfter(1, 3)).toEqual([3]);
+  expect(await sizesAfter(4, 2)).toEqual([3]);
+  expect(await sizesAfter(6, 1)).toEqual([3, 3]);
+  expect(await sizesAfter(7, 5)).toEqual([3, 3]);
+  releases[0]?.();
+  expect(await sizesAfter(12, 0)).toEqual([3, 3, 5]);
+});
+
 test("an unknown outcome is followed by the identical commits until it is known", async () => {
   let failures = 3;
   const { writer, batches } = makeBench(async (commits) => {

@@ -35,7 +35,9 @@ interface QueuedCommit {
 /** Commits that may share a batch, with their own number of writes in flight. */
 interface WriteLane {
   queue: QueuedCommit[];
+  /** Batches in flight, and the commits in them. */
   inFlight: number;
+  inFlightCommits: number;
   readonly slots: number;
   scheduled: boolean;
 }
@@ -71,17 +73,19 @@ export interface JournalWriterOptions {
 const makeLane = (slots: number): WriteLane => ({
   queue: [],
   inFlight: 0,
+  inFlightCommits: 0,
   slots,
   scheduled: false,
 });
 
 /**
- * Whether the next batch of a lane may leave: beside another one only when it is full. Small
- * batches at once would share what one batch costs, here and in the database, among fewer commits.
+ * Whether the next batch of a lane may leave: beside others only when it is full, or no smaller
+ * than all of them together. Small batches at once would share what one batch costs, here and in
+ * the database, among fewer commits; one at a time would leave either side waiting for the other.
  */
-function mayLeave({ queue, inFlight, slots }: WriteLane): boolean {
+function mayLeave({ queue, inFlight, inFlightCommits, slots }: WriteLane): boolean {
   if (inFlight === 0) return queue.length > 0;
-  return inFlight < slots && queue.length >= BATCH_COMMITS_MAX;
+  return inFlight < slots && queue.length >= Math.min(BATCH_COMMITS_MAX, inFlightCommits);
 }
 
 /** Makes the writer of a process. */
@@ -156,9 +160,12 @@ export function makeJournalWriter(options: JournalWriterOptions): JournalWriter 
   function pump(lane: WriteLane): void {
     lane.scheduled = false;
     while (mayLeave(lane) && !stopped) {
+      const batch = takeBatch(lane);
       lane.inFlight += 1;
-      void writeBatch(takeBatch(lane)).finally(() => {
+      lane.inFlightCommits += batch.length;
+      void writeBatch(batch).finally(() => {
         lane.inFlight -= 1;
+        lane.inFlightCommits -= batch.length;
         pump(lane);
       });
     }
