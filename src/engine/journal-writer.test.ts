@@ -94,7 +94,7 @@ test("commits that wait in one turn travel together", async () => {
   expect(writer.backlog()).toEqual({ commits: 0, bytes: 0 });
 });
 
-test("a batch leaves beside others when it is no smaller than they are, else it waits", async () => {
+test("a batch leaves beside others when it is no smaller than they are", async () => {
   const releases: (() => void)[] = [];
   const { writer, batches } = makeBench(
     (commits) =>

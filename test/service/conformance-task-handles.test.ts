@@ -74,7 +74,7 @@ describe("many tasks", () => {
     expect((await readTask(clients, S, "h1")).state).toBe(TaskState.PENDING);
   });
 
-  it("cancel_all_background_tasks: a repetition names the same, whatever began or ended", async () => {
+  it("cancel_all_background_tasks: names the same ones when repeated", async () => {
     const clients = await opened();
     const { tasks } = clients;
     await tasks.spawnTask(managed(S, "m1"));

@@ -11,9 +11,9 @@ import type { ProcessState } from "./state.ts";
 import { verdictOf } from "./table.ts";
 
 /**
- * What may become of a live process: `held` by a worker; `claimable`; `waiting` for something before it is;
- * or given to no worker any more: `owner_lost` is owner-bound and was started, `exhausted` was
- * started as often as allowed, `outside` is owned outside.
+ * What may become of a live process: `held` by a worker; `claimable`; `waiting` for something
+ * before it is; or given to no worker any more: `owner_lost` is owner-bound and was started,
+ * `exhausted` was started as often as allowed, `outside` is owned outside.
  */
 export type RecoveryProspect =
   | "held"

@@ -1077,8 +1077,8 @@ export const BackgroundTaskService: GenService<{
     output: typeof CancelTaskResponseSchema;
   },
   /**
-   * Has every live task of a session cancelled, without hidden ones. Again with the same request id:
-   * the tasks of the first time are named, as they are now.
+   * Has every live task of a session cancelled, without hidden ones. Again with the same request
+   * id: the tasks of the first time are named, as they are now.
    *
    * @generated from rpc keelson.task.v1.BackgroundTaskService.CancelAllTasks
    */
