@@ -85,11 +85,6 @@ interface Attempt<State, Command, Event, Reply> {
   readonly stored: StoredCommit | undefined;
 }
 
-/** One that causes a commit. */
-interface SentAttempt<State, Command, Event, Reply> extends Attempt<State, Command, Event, Reply> {
-  readonly stored: StoredCommit;
-}
-
 /** Serves the queues of all streams. */
 export interface Committer {
   /** Starts working on an entry's queue and tasks if nobody does. */
@@ -236,7 +231,8 @@ export function makeCommitter(options: CommitterOptions): Committer {
   /** Folds a commit that landed and answers its batch; resolves when all answers are out. */
   function settle<State, Command, Event, Reply>(
     entry: StreamEntry<State, Command, Event, Reply>,
-    { batch, before, decided, stored }: SentAttempt<State, Command, Event, Reply>,
+    { batch, before, decided }: Attempt<State, Command, Event, Reply>,
+    stored: StoredCommit,
   ): Promise<unknown> | undefined {
     entry.writesAcknowledged = entry.writesStarted;
     const { revision, at, hash } = stored;
@@ -305,7 +301,7 @@ export function makeCommitter(options: CommitterOptions): Committer {
       } else {
         outcome ??= await new Promise<AppendOutcome>((resolve) => send(entry, stored, resolve));
         if (await land(entry, stored, outcome)) {
-          await settle(entry, { ...attempt, stored });
+          await settle(entry, attempt, stored);
           return;
         }
         conflicted(entry, batch, tries);
@@ -394,16 +390,16 @@ export function makeCommitter(options: CommitterOptions): Committer {
     const { aggregate, fold } = entry;
     if (entry.tasks.length > 0 || !fold || entry.broken || options.pressure()) return false;
     const batch = take(entry).filter(isOpen);
-    if (wantedRecords(aggregate, fold, batch).size > 0) return false;
     goOn(entry, batch, () => {
       if (batch.length === 0) return undefined;
+      if (wantedRecords(aggregate, fold, batch).size > 0) return serve(entry, batch);
       const attempt = decide(entry, fold, batch, NOTHING_FOUND);
       const { stored } = attempt;
       if (stored === undefined) return serve(entry, batch, attempt);
       send(entry, stored, (outcome) => {
         goOn(entry, batch, () =>
           outcome === "stored"
-            ? settle(entry, { ...attempt, stored })
+            ? settle(entry, attempt, stored)
             : serve(entry, batch, attempt, outcome),
         );
       });

@@ -30,6 +30,7 @@ import { abortReasonOf } from "./errors.ts";
 import { type ChangedStreams, makeChangedStreams } from "./changed-streams.ts";
 import { PROCESS_KIND } from "./process-calls.ts";
 import type { ProcessServiceOptions } from "./process-options.ts";
+import { liveProcesses } from "./process-sweep.ts";
 import { shownProcess } from "./stored-processes.ts";
 import { isUnreadable } from "./unreadable.ts";
 import { viewsAsOf } from "./views-as-of.ts";
@@ -148,15 +149,10 @@ export function makeProcessFeed(options: ProcessServiceOptions): FeedService {
     return found.flat();
   }
 
-  async function* initialRows({ namespace, kind, labels }: FeedTerms): AsyncGenerator<StreamRow> {
+  async function* initialRows(terms: FeedTerms): AsyncGenerator<StreamRow> {
     for (let afterId: string | undefined; ; ) {
       const rows = await views.list({
-        kind: PROCESS_KIND,
-        namespace,
-        states: ["running"],
-        ...(labels === undefined ? {} : { labels }),
-        ...(kind === undefined ? {} : { pool: kind }),
-        includeGone: false,
+        ...liveProcesses(terms),
         ...(afterId === undefined ? {} : { afterId }),
         limit: INITIAL_PAGE,
       });

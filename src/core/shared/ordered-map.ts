@@ -74,6 +74,15 @@ function lowerCount<Key extends string | number>(
   return low;
 }
 
+/** Where a leaf holds a key; -1 when it does not. */
+function placeIn<Key extends string | number>(
+  { keys, size }: Leaf<Key, unknown>,
+  key: Key,
+): number {
+  const at = lowerCount(keys, size, key);
+  return at < size && keys[at] === key ? at : -1;
+}
+
 /** The child of a branch where a key is, or would be. */
 function childIndex<Key extends string | number>(keys: readonly Key[], key: Key): number {
   const lower = lowerCount(keys, keys.length, key);
@@ -202,8 +211,8 @@ function shrunk<Key extends string | number, Value>(
 ): Node<Key, Value> {
   if (node.children === undefined) {
     const { size } = node;
-    const at = lowerCount(node.keys, size, key);
-    if (at === size || node.keys[at] !== key) return node;
+    const at = placeIn(node, key);
+    if (at < 0) return node;
     const keys = node.keys.slice(0, size);
     const values = node.values.slice(0, size);
     keys.splice(at, 1);
@@ -294,16 +303,13 @@ class TreeMap<Key extends string | number, Value> implements OrderedMap<Key, Val
 
   get(key: Key): Value | undefined {
     const leaf = this.#leafOf(key);
-    if (leaf === undefined) return undefined;
-    const at = lowerCount(leaf.keys, leaf.size, key);
-    return at < leaf.size && leaf.keys[at] === key ? leaf.values[at] : undefined;
+    const at = leaf === undefined ? -1 : placeIn(leaf, key);
+    return at < 0 ? undefined : leaf?.values[at];
   }
 
   has(key: Key): boolean {
     const leaf = this.#leafOf(key);
-    if (leaf === undefined) return false;
-    const at = lowerCount(leaf.keys, leaf.size, key);
-    return at < leaf.size && leaf.keys[at] === key;
+    return leaf !== undefined && placeIn(leaf, key) >= 0;
   }
 
   with(key: Key, value: Value): OrderedMap<Key, Value> {
