@@ -11,6 +11,7 @@
 import { realpath, rm } from "node:fs/promises";
 import { pino } from "pino";
 import { makeAwaitingEngine, type WireEngine } from "./awaiting-engine.ts";
+import { cacheMebibytes, sizeCache, usableMemoryBytes } from "./engine-cache.ts";
 import {
   type HostOrder,
   type HostPaths,
@@ -78,8 +79,10 @@ async function openEngine(paths: HostPaths): Promise<HostEngine> {
   });
   try {
     const engine = await Engine.open(paths.databaseDirectory);
+    const cacheMiB = cacheMebibytes(usableMemoryBytes());
+    if (!(await sizeCache(engine, cacheMiB))) logger.warn({ cacheMiB }, "cache not sized");
     const openMs = Math.round(performance.now() - openingAtMs);
-    logger.info({ databaseDirectory: paths.databaseDirectory, openMs }, "engine open");
+    logger.info({ databaseDirectory: paths.databaseDirectory, openMs, cacheMiB }, "engine open");
     return engine;
   } catch (error) {
     // The package gives its errors no code of their own; the name stands at the start of the text.

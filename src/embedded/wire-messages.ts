@@ -83,6 +83,21 @@ export function framedAnswer(answer: WireAnswer, answerId: number): readonly Buf
   return isSmall ? [Buffer.concat([frame, answer.response])] : [frame, answer.response];
 }
 
+/** A command of the host's own as a message: texts and 32-bit integers by field name. */
+export function commandMessage(fields: Readonly<Record<string, string | number>>): Buffer {
+  const body = documentOf(fields);
+  const message = Buffer.alloc(bodyOffset + body.length);
+  message.writeInt32LE(message.length, 0);
+  message.writeInt32LE(opMessage, 12);
+  body.copy(message, bodyOffset);
+  return message;
+}
+
+/** Whether an answer says that its command was done. */
+export function isAcknowledged(response: Buffer): boolean {
+  return fieldsOf(response, 0).get("ok") === 1;
+}
+
 /** The name of a message's command; undefined when the message is not an OP_MSG with a body. */
 export function commandName(message: Buffer): string | undefined {
   const isMessage = message.length > bodyOffset + 5 && message.readInt32LE(12) === opMessage;
@@ -237,6 +252,29 @@ function valueLength(bytes: Buffer, type: number, offset: number): number | unde
     default:
       return fixedBytesByType[type];
   }
+}
+
+function documentOf(fields: Readonly<Record<string, string | number>>): Buffer {
+  const elements = Object.entries(fields).map(([name, value]) => {
+    const isText = typeof value === "string";
+    const type = Buffer.from([isText ? 2 : 16]);
+    const valueBytes = isText ? textOf(value) : int32Of(value);
+    return Buffer.concat([type, Buffer.from(`${name}\0`), valueBytes]);
+  });
+  const bytes = Buffer.concat([int32Of(0), ...elements, Buffer.alloc(1)]);
+  bytes.writeInt32LE(bytes.length, 0);
+  return bytes;
+}
+
+function int32Of(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  return bytes;
+}
+
+function textOf(value: string): Buffer {
+  const bytes = Buffer.from(`${value}\0`);
+  return Buffer.concat([int32Of(bytes.length), bytes]);
 }
 
 function readValue(bytes: Buffer, element: Element): string | number | Buffer | undefined {

@@ -35,8 +35,8 @@ interface QueuedCommit {
 /** Commits that may share a batch, with their own number of writes in flight. */
 interface WriteLane {
   queue: QueuedCommit[];
-  /** Batches in flight, and the commits in them. */
-  inFlight: number;
+  /** Batches in flight, and how many commits are in them. */
+  readonly inFlight: (readonly QueuedCommit[])[];
   inFlightCommits: number;
   readonly slots: number;
   scheduled: boolean;
@@ -72,7 +72,7 @@ export interface JournalWriterOptions {
 
 const makeLane = (slots: number): WriteLane => ({
   queue: [],
-  inFlight: 0,
+  inFlight: [],
   inFlightCommits: 0,
   slots,
   scheduled: false,
@@ -84,22 +84,22 @@ const makeLane = (slots: number): WriteLane => ({
  * the database, among fewer commits; one at a time would leave either side waiting for the other.
  */
 function mayLeave({ queue, inFlight, inFlightCommits, slots }: WriteLane): boolean {
-  if (inFlight === 0) return queue.length > 0;
-  return inFlight < slots && queue.length >= Math.min(BATCH_COMMITS_MAX, inFlightCommits);
+  if (inFlight.length === 0) return queue.length > 0;
+  return inFlight.length < slots && queue.length >= Math.min(BATCH_COMMITS_MAX, inFlightCommits);
 }
 
 /** Makes the writer of a process. */
 export function makeJournalWriter(options: JournalWriterOptions): JournalWriter {
   const { journal, clock, entropy, observer } = options;
   const lanes = { normal: makeLane(3), large: makeLane(1), contended: makeLane(1) };
-  const open = new Set<QueuedCommit>();
-  let bytes = 0;
+  /** Commits that wait or are in flight. */
+  const open = { commits: 0, bytes: 0 };
   const failing = new Set<readonly QueuedCommit[]>();
   let stopped = false;
 
   function settle(item: QueuedCommit, outcome: AppendOutcome): void {
-    open.delete(item);
-    bytes -= item.bytes;
+    open.commits -= 1;
+    open.bytes -= item.bytes;
     item.settle(outcome);
   }
 
@@ -161,10 +161,10 @@ export function makeJournalWriter(options: JournalWriterOptions): JournalWriter 
     lane.scheduled = false;
     while (mayLeave(lane) && !stopped) {
       const batch = takeBatch(lane);
-      lane.inFlight += 1;
+      lane.inFlight.push(batch);
       lane.inFlightCommits += batch.length;
       void writeBatch(batch).finally(() => {
-        lane.inFlight -= 1;
+        lane.inFlight.splice(lane.inFlight.indexOf(batch), 1);
         lane.inFlightCommits -= batch.length;
         pump(lane);
       });
@@ -179,10 +179,9 @@ export function makeJournalWriter(options: JournalWriterOptions): JournalWriter 
     const size = commitBytes(commit);
     const lane =
       size > LARGE_COMMIT_BYTES ? lanes.large : contended ? lanes.contended : lanes.normal;
-    bytes += size;
-    const item = { commit, bytes: size, settle: settled };
-    open.add(item);
-    lane.queue.push(item);
+    open.commits += 1;
+    open.bytes += size;
+    lane.queue.push({ commit, bytes: size, settle: settled });
     if (lane.scheduled || !mayLeave(lane)) return;
     lane.scheduled = true;
     setImmediate(() => {
@@ -192,10 +191,13 @@ export function makeJournalWriter(options: JournalWriterOptions): JournalWriter 
 
   return {
     write,
-    backlog: () => ({ commits: open.size, bytes }),
+    backlog: () => ({ ...open }),
     oldestMs: () => {
+      const commits = Object.values(lanes).flatMap(({ queue, inFlight }) =>
+        [queue, ...inFlight].flat(),
+      );
       let oldest: TimeMs | undefined;
-      for (const { commit } of open) oldest = Math.min(commit.at, oldest ?? commit.at);
+      for (const { commit } of commits) oldest = Math.min(commit.at, oldest ?? commit.at);
       return oldest;
     },
     isFailing: () => failing.size > 0,

@@ -15,10 +15,10 @@ const FLUSH_INTERVAL_MS = 250;
 /**
  * Of many rows each interval writes the oldest share, but at least so many: so a row is written
  * once per interval while few streams are busy. While many are, it is written within a second, or
- * within four seconds if its standing is the same.
+ * within eight seconds if its standing is the same.
  */
 const MOVED = { rowsMin: 500, shares: 4 };
-const GROWN = { rowsMin: 100, shares: 16 };
+const GROWN = { rowsMin: 50, shares: 32 };
 const RETRY_INTERVAL_MS = 1000;
 const CHUNK_ROWS = 500;
 /** Streams with unwritten rows (about 1 KiB each) above which committers wait. */

@@ -22,10 +22,17 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { type Refusal, RefusedError } from "../core/shared/refusal.ts";
+import { makeBag } from "./bag.ts";
 import { connectErrorOf, isTransportError, wireRefusalOf } from "./errors.ts";
 import { codeName } from "./interceptor.ts";
 import { closeWithAnswer, messagesInTime, wholeInTime } from "./message-arrival.ts";
-import { sendAtOnce, shortExchangeOf, shortRequestOf } from "./short-exchange.ts";
+import {
+  abortWhenLost,
+  sendAtOnce,
+  type ShortExchange,
+  shortExchangeOf,
+  shortRequestOf,
+} from "./short-exchange.ts";
 
 /** A request as either of Node's servers hands it over. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -199,15 +206,51 @@ function punctualBody(
   return isOneMessage(handler) ? wholeInTime(body, terms) : messagesInTime(body, terms);
 }
 
+/**
+ * The calls that are not over, cut when the server cannot wait for them any longer. The library
+ * would link each of them to the signal itself. A listener that left keeps its link to those that
+ * came after it, so one among the old objects kept all later calls until a full collection.
+ */
+function makeOpenCalls(
+  shutdownSignal: AbortSignal,
+): (response: NodeResponse, call: AbortController) => void {
+  const open = makeBag<AbortController>();
+  shutdownSignal.addEventListener("abort", () => {
+    for (const call of open.members()) call.abort(shutdownSignal.reason);
+  });
+  return (response, call) => {
+    const ending: EventEmitter = response;
+    ending.once("close", open.add(call));
+    if (shutdownSignal.aborted) call.abort(shutdownSignal.reason);
+  };
+}
+
+/** The request as the library takes it, with the signal of the call. Throws on a missing host. */
+function incomingRequest(
+  short: ShortExchange | undefined,
+  request: NodeRequest,
+  response: NodeResponse,
+  call: AbortController,
+): UniversalServerRequest {
+  if (short) {
+    abortWhenLost(short.response, call);
+    return shortRequestOf(short, call.signal);
+  }
+  const incoming = universalRequestFromNodeRequest(request, response, undefined, undefined);
+  const { signal } = incoming;
+  signal.addEventListener("abort", () => call.abort(signal.reason));
+  return { ...incoming, signal: call.signal };
+}
+
 /** Makes the handler of all calls. */
 export function makeRpcHandler(options: RpcHandlerOptions): NodeRequestHandler {
-  const { budget, messageBytesMax, shutdownSignal } = options;
+  const { budget, messageBytesMax } = options;
+  const keepOpen = makeOpenCalls(options.shutdownSignal);
   const router = createConnectRouter({
     readMaxBytes: messageBytesMax,
     writeMaxBytes: messageBytesMax,
     acceptCompression: [compressionGzip, compressionBrotli],
     requestGate: gateOf(options),
-    shutdownSignal,
   });
   options.routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -219,16 +262,16 @@ export function makeRpcHandler(options: RpcHandlerOptions): NodeRequestHandler {
   ): Promise<void> {
     const isUnary = handler.method.methodKind === "unary";
     const short = isUnary ? shortExchangeOf(request, response) : undefined;
+    const call = new AbortController();
     let incoming: UniversalServerRequest;
     try {
-      incoming = short
-        ? shortRequestOf(short)
-        : universalRequestFromNodeRequest(request, response, undefined, undefined);
+      incoming = incomingRequest(short, request, response, call);
     } catch {
       // Only a missing or impossible host gets here.
       answerBadRequest(response);
       return;
     }
+    keepOpen(response, call);
     try {
       if (short) {
         holdBytes(short.bodyBytes, response, budget);

@@ -71,9 +71,10 @@ export function makeIngestLane(
     slot.response = response;
     const slots = waiting.get(runtimeId) ?? [];
     let answered = 0;
-    for (const { response: ready } of slots) {
-      if (ready === null) break;
-      answer(ready);
+    for (const ready of slots) {
+      if (ready.response === null) break;
+      answer(ready.response);
+      ready.response = null;
       answered += 1;
     }
     if (answered === 0) return;

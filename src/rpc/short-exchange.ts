@@ -65,18 +65,19 @@ function headersOf(request: IncomingMessage): Headers {
   return headers;
 }
 
-/** Aborts when the connection is lost before the answer is out. */
-function signalOf(response: ServerResponse): AbortSignal {
-  const controller = new AbortController();
+/** Tells a call that its connection was lost before its answer was out. */
+export function abortWhenLost(response: ServerResponse, call: AbortController): void {
   response.once("close", () => {
     if (response.writableFinished) return;
-    controller.abort(new ConnectError("The caller is gone", Code.Canceled));
+    call.abort(new ConnectError("The caller is gone", Code.Canceled));
   });
-  return controller.signal;
 }
 
 /** The request as the protocol library takes it. Throws when it names no possible host. */
-export function shortRequestOf({ request, response }: ShortExchange): UniversalServerRequest {
+export function shortRequestOf(
+  { request }: ShortExchange,
+  signal: AbortSignal,
+): UniversalServerRequest {
   const host = request.headers.host;
   if (host === undefined) throw new TypeError("a request over HTTP/1.1 names its host");
   return {
@@ -86,7 +87,7 @@ export function shortRequestOf({ request, response }: ShortExchange): UniversalS
     url: new URL(request.url ?? "", `http://${host}`).toString(),
     header: headersOf(request),
     body: wholeBody(request),
-    signal: signalOf(response),
+    signal,
   };
 }
 

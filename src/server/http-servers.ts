@@ -15,6 +15,7 @@ import {
   type ServerHttp2Session,
 } from "node:http2";
 import type { Socket } from "node:net";
+import { makeBag } from "../rpc/bag.ts";
 import type { NodeRequest, NodeResponse } from "../rpc/http-handler.ts";
 
 /** Limits of the servers. */
@@ -90,7 +91,7 @@ function makeHttp1(options: HttpServerOptions, handle: RequestListener): Server 
 
 /** The HTTP/1.1 server. */
 export function makeHttp1SocketServer(options: HttpServerOptions): SocketServer {
-  const answering = new Set<ServerResponse>();
+  const answering = makeBag<ServerResponse>();
   let draining = false;
 
   /** Has the connection closed with the answer, where that can still be said. */
@@ -99,9 +100,9 @@ export function makeHttp1SocketServer(options: HttpServerOptions): SocketServer 
   }
 
   const server = makeHttp1(options, (request, response) => {
-    answering.add(response);
+    const answered = answering.add(response);
     response.once("close", () => {
-      answering.delete(response);
+      answered();
       if (draining) setImmediate(() => server.closeIdleConnections());
     });
     if (draining) announceEnd(response);
@@ -113,7 +114,7 @@ export function makeHttp1SocketServer(options: HttpServerOptions): SocketServer 
     },
     drain: () => {
       draining = true;
-      for (const response of answering) announceEnd(response);
+      for (const response of answering.members()) announceEnd(response);
       // Stops the timers and closes idle connections; there is no listening socket to be closed.
       server.close(() => undefined);
     },

@@ -1,6 +1,7 @@
 // What the storage adapter relies on, shown on the embedded engine through the official driver.
 import { type Collection, type Document, MongoClient } from "mongodb";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { cacheMebibytes, usableMemoryBytes } from "../../src/embedded/engine-cache.ts";
 import { type EmbeddedFixture, eventually, makeEmbeddedFixture } from "./embedded-fixture.ts";
 
 interface Row extends Document {
@@ -50,6 +51,12 @@ test("an unordered batch inserts everything but its duplicates and names those",
     ],
   });
   expect(await rows.distinct("_id")).toEqual(["a", "b", "c", "d"]);
+});
+
+test("the host gives the engine a cache that fits the machine", async () => {
+  const status = await client.db("admin").command({ serverStatus: 1 });
+  const bytes = cacheMebibytes(usableMemoryBytes()) * 1024 * 1024;
+  expect(status).toMatchObject({ wiredTiger: { cache: { "maximum bytes configured": bytes } } });
 });
 
 test("unique partial indexes bind only the documents they cover", async () => {

@@ -1,0 +1,36 @@
+// Gives the engine a cache that fits the machine. It opens with 256 MiB, of which a twentieth may
+// wait to be written: at some ten thousand commits a second that is an eviction at every second
+// batch, and a third more processor time for each commit.
+import { totalmem } from "node:os";
+import type { WireEngine } from "./awaiting-engine.ts";
+import { commandMessage, isAcknowledged } from "./wire-messages.ts";
+
+const mebibyte = 1024 * 1024;
+const cacheMebibytesMin = 256;
+const cacheMebibytesMax = 1024;
+/** Of the memory there is. */
+const cacheShare = 1 / 8;
+
+/** Mebibytes of cache on a machine, or in a container, with so much memory. */
+export function cacheMebibytes(memoryBytes: number): number {
+  const share = Math.floor((memoryBytes * cacheShare) / mebibyte);
+  return Math.min(cacheMebibytesMax, Math.max(cacheMebibytesMin, share));
+}
+
+/** Memory that this process may use, in bytes; a container's limit where there is one. */
+export function usableMemoryBytes(): number {
+  const limitBytes = process.constrainedMemory();
+  return limitBytes > 0 ? Math.min(limitBytes, totalmem()) : totalmem();
+}
+
+/** Sizes the cache of an open engine; false when it refuses, which leaves it as it is. */
+export async function sizeCache(engine: WireEngine, mebibytes: number): Promise<boolean> {
+  const { response } = await engine.roundTrip(
+    commandMessage({
+      setParameter: 1,
+      wiredTigerEngineRuntimeConfig: `cache_size=${mebibytes}M`,
+      $db: "admin",
+    }),
+  );
+  return isAcknowledged(response);
+}
