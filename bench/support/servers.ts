@@ -30,6 +30,8 @@ export interface BenchServer {
 }
 
 const WAITING_CONNECTIONS = 4;
+/** Those of `bin/keelson.js`. */
+const NODE_FLAGS = ["--max-semi-space-size=64", "--no-allocation-site-pretenuring"];
 const PROGRAM = fileURLToPath(new URL("./server-child.ts", import.meta.url));
 
 async function readUrl(child: ChildProcess): Promise<string> {
@@ -49,7 +51,7 @@ export async function startBenchServer(
   const startedMs = performance.now();
   const child = spawn(
     process.execPath,
-    ["--max-semi-space-size=64", PROGRAM, mode, databaseName, dataDirectory],
+    [...NODE_FLAGS, PROGRAM, mode, databaseName, dataDirectory],
     {
       stdio: ["ignore", "pipe", "inherit"],
     },
