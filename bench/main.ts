@@ -28,9 +28,9 @@ import type { BenchScale } from "./support/environment.ts";
 import { makeReport } from "./support/report.ts";
 
 const FULL: BenchScale = {
-  roundMs: 5000,
-  rounds: 3,
-  streamInputs: 60_000,
+  roundMs: 2000,
+  rounds: 7,
+  streamInputs: 40_000,
   latencySamples: 500,
   cycles: 5000,
   manyRuntimes: 100_000,

@@ -1,6 +1,7 @@
 /**
  * (b) Durable IngestStream and IngestBatch against raw inserts of the very commits that they made,
- * into a collection of the same kind with the same durability.
+ * into a collection of the same kind with the same durability. Many short rounds, each compared with
+ * the raw inserts right after it, so that both see the same noise of the machine.
  */
 import { runtimeAggregate } from "../../src/core/runtime/aggregate.ts";
 import type { StoredCommit } from "../../src/engine/ports.ts";
@@ -75,6 +76,12 @@ function shareOf(runtimes: readonly string[], share: number): readonly string[] 
   return runtimes.slice(share * size, (share + 1) * size);
 }
 
+/** What a round took in, and how long that took. */
+interface Load {
+  readonly inputs: number;
+  readonly elapsedMs: number;
+}
+
 /** Figures of the rounds, by way of ingest. */
 type Samples = Readonly<Record<"stream" | "batch", number[]>>;
 
@@ -88,7 +95,7 @@ export async function benchBulk(environment: BenchEnvironment, uri: string): Pro
   const rates: Samples = { stream: [], batch: [] };
   const ratios: Samples = { stream: [], batch: [] };
 
-  async function streamRound(round: number, runtimes: readonly string[]): Promise<number> {
+  async function streamRound(round: number, runtimes: readonly string[]): Promise<Load> {
     const perStream = Math.floor(scale.streamInputs / STREAMS);
     const share = runtimes.length / STREAMS;
     const streams = Array.from({ length: STREAMS }, (_, index) =>
@@ -104,11 +111,10 @@ export async function benchBulk(environment: BenchEnvironment, uri: string): Pro
       streams,
     });
     if (responses !== perStream * STREAMS) throw new Error(`${responses} responses`);
-    rates.stream.push((responses / elapsedMs) * 1000);
-    return elapsedMs;
+    return { inputs: responses, elapsedMs };
   }
 
-  async function batchRound(round: number, runtimes: readonly string[]): Promise<number> {
+  async function batchRound(round: number, runtimes: readonly string[]): Promise<Load> {
     const bodies = Array.from({ length: Math.floor(scale.streamInputs / BATCH) }, (_, index) =>
       batchBody(shareOf(runtimes, index % SHARES), `b${round}-${index}`, BATCH),
     );
@@ -121,19 +127,22 @@ export async function benchBulk(environment: BenchEnvironment, uri: string): Pro
       nextBody: () => bodies.pop(),
     });
     if (failures > 0) throw new Error(`${failures} batches failed`);
-    rates.batch.push(((requests * BATCH) / elapsedMs) * 1000);
-    return elapsedMs;
+    return { inputs: requests * BATCH, elapsedMs };
   }
 
-  for (let round = 0; round < scale.rounds; round += 1) {
+  // Round 0 warms both sides up.
+  for (let round = 0; round <= scale.rounds; round += 1) {
     for (const kind of ["stream", "batch"] as const) {
       const runtimes = runtimeIds(`${kind}${round}`, RUNTIMES);
       await ensureRuntimes(server, runtimes, "nobody");
       const run = kind === "stream" ? streamRound : batchRound;
-      const elapsedMs = await run(round, runtimes);
+      const { inputs, elapsedMs } = await run(round, runtimes);
       const raw = await open(uri, `raw-${unique}-${kind}${round}`);
-      ratios[kind].push((await rawInsertMs(raw, await commitsOf(stored, runtimes))) / elapsedMs);
+      const rawMs = await rawInsertMs(raw, await commitsOf(stored, runtimes));
       await raw.close();
+      if (round === 0) continue;
+      rates[kind].push((inputs / elapsedMs) * 1000);
+      ratios[kind].push(rawMs / elapsedMs);
     }
   }
   for (const kind of ["stream", "batch"] as const) {

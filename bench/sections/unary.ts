@@ -47,6 +47,24 @@ async function highestBacklog(server: BenchServer, load: Promise<unknown>): Prom
   return highest;
 }
 
+/** Puts a load on a server and watches what it costs. */
+async function measured(
+  server: BenchServer,
+  load: (server: BenchServer) => Promise<RawResult>,
+): Promise<{
+  readonly result: RawResult;
+  readonly backlog: number;
+  /** Processor time of the server for a call, collector included, in microseconds. */
+  readonly busyUs: number;
+}> {
+  const before = await server.metric("process_cpu_seconds_total");
+  const loading = load(server);
+  const backlog = await highestBacklog(server, loading);
+  const result = await loading;
+  const busySeconds = (await server.metric("process_cpu_seconds_total")) - before;
+  return { result, backlog, busyUs: (busySeconds * 1e6) / result.requests };
+}
+
 /** Runs the section. */
 export async function benchUnary({ report, scale, unique, dataDirectory }: BenchEnvironment) {
   const journal = await startBenchServer("journal", `unary-${unique}`, dataDirectory);
@@ -59,20 +77,22 @@ export async function benchUnary({ report, scale, unique, dataDirectory }: Bench
   const rates: number[] = [];
   const offRates: number[] = [];
   const ratios: number[] = [];
+  const costs: number[] = [];
+  const offCosts: number[] = [];
   const latencies: number[] = [];
   let backlog = 0;
   for (let round = 0; round < scale.rounds; round += 1) {
-    const loading = unaryRound(journal, runtimes, `r${round}`, scale.roundMs);
-    backlog = Math.max(backlog, await highestBacklog(journal, loading));
-    const durable = await loading;
-    const loadingOff = unaryRound(off, runtimes, `r${round}`, scale.roundMs);
+    const load = (server: BenchServer) => unaryRound(server, runtimes, `r${round}`, scale.roundMs);
+    const durable = await measured(journal, load);
     // Both servers are asked as often: an answer with all metrics costs some calls.
-    await highestBacklog(off, loadingOff);
-    const undurable = await loadingOff;
-    latencies.push(...durable.latenciesMs);
-    rates.push(ratePerSecond(durable));
-    offRates.push(ratePerSecond(undurable));
-    ratios.push(ratePerSecond(durable) / ratePerSecond(undurable));
+    const undurable = await measured(off, load);
+    backlog = Math.max(backlog, durable.backlog);
+    latencies.push(...durable.result.latenciesMs);
+    rates.push(ratePerSecond(durable.result));
+    offRates.push(ratePerSecond(undurable.result));
+    ratios.push(ratePerSecond(durable.result) / ratePerSecond(undurable.result));
+    costs.push(durable.busyUs);
+    offCosts.push(undurable.busyUs);
   }
   const section = "a";
   report.add({ section, name: "durable Ingest, 64 connections", value: median(rates), unit: "/s" });
@@ -84,6 +104,8 @@ export async function benchUnary({ report, scale, unique, dataDirectory }: Bench
     unit: "of journal off",
     target: { atLeast: 0.8 },
   });
+  report.add({ section, name: "processor time of the server", value: median(costs), unit: "us" });
+  report.add({ section, name: "the same, journal off", value: median(offCosts), unit: "us" });
   report.add({ section, name: "p50", value: percentile(latencies, 0.5), unit: "ms" });
   report.add({ section, name: "p99", value: percentile(latencies, 0.99), unit: "ms" });
   report.add({ section, name: "view backlog at full load", value: backlog, unit: "streams" });
