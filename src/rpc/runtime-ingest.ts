@@ -93,6 +93,11 @@ interface FailedItem {
   readonly error: unknown;
 }
 
+const failedItem = (error: unknown): FailedItem => ({ error });
+
+/** What is kept of an answer until the others are there: the states of a thousand would add up. */
+const shortAnswer = ({ reply, revision }: IngestAnswer): IngestAnswer => ({ reply, revision });
+
 /** An item that is sent with its turn among those of its runtime, or what is wrong with it. */
 type BatchEntry = PreparedIngest | FailedItem;
 
@@ -190,15 +195,8 @@ export function makeRuntimeIngest(options: RuntimeServiceOptions): IngestService
     ingestBatch: async (request, context) => {
       const entries = await prepareBatch(options, callerOf(context), request);
       const submit = makeIngestOrder(options);
-      const answerOf = async (entry: BatchEntry): Promise<IngestAnswer | FailedItem> => {
-        if ("error" in entry) return entry;
-        try {
-          const { reply, revision } = await submit(entry);
-          return { reply, revision };
-        } catch (error) {
-          return { error };
-        }
-      };
+      const answerOf = (entry: BatchEntry): Promise<IngestAnswer | FailedItem> | FailedItem =>
+        "error" in entry ? entry : submit(entry).then(shortAnswer, failedItem);
       const answers = await Promise.all(await mapInTurns(entries, answerOf));
       return create(IngestBatchResponseSchema, { results: await mapInTurns(answers, batchResult) });
     },
