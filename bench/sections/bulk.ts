@@ -1,7 +1,7 @@
 /**
  * (b) Durable IngestStream and IngestBatch against raw inserts of the very commits that they made,
- * into a collection of the same kind with the same durability. Many short rounds, each compared with
- * the raw inserts right after it, so that both see the same noise of the machine.
+ * into a collection of the same kind with the same durability. Many short rounds, each compared
+ * with the raw inserts right after it, so that both see the same noise of the machine.
  */
 import { runtimeAggregate } from "../../src/core/runtime/aggregate.ts";
 import type { StoredCommit } from "../../src/engine/ports.ts";

@@ -195,8 +195,8 @@ export function makeRuntimeIngest(options: RuntimeServiceOptions): IngestService
     ingestBatch: async (request, context) => {
       const entries = await prepareBatch(options, callerOf(context), request);
       const submit = makeIngestOrder(options);
-      const answerOf = (entry: BatchEntry): Promise<IngestAnswer | FailedItem> | FailedItem =>
-        "error" in entry ? entry : submit(entry).then(shortAnswer, failedItem);
+      const answerOf = (entry: BatchEntry): Promise<IngestAnswer | FailedItem> =>
+        "error" in entry ? Promise.resolve(entry) : submit(entry).then(shortAnswer, failedItem);
       const answers = await Promise.all(await mapInTurns(entries, answerOf));
       return create(IngestBatchResponseSchema, { results: await mapInTurns(answers, batchResult) });
     },

@@ -55,9 +55,8 @@ test("an unordered batch inserts everything but its duplicates and names those",
 
 test("the host gives the engine a cache that fits the machine", async () => {
   const parameters = { getParameter: 1, wiredTigerEngineRuntimeConfig: 1 };
-  expect(await client.db("admin").command(parameters)).toMatchObject({
-    wiredTigerEngineRuntimeConfig: expect.stringContaining("eviction_dirty_target=40"),
-  });
+  const set = JSON.stringify(await client.db("admin").command(parameters));
+  expect(set).toContain("eviction_dirty_target=40");
   const status = await client.db("admin").command({ serverStatus: 1 });
   const bytes = cacheMebibytes(usableMemoryBytes()) * 1024 * 1024;
   expect(status).toMatchObject({ wiredTiger: { cache: { "maximum bytes configured": bytes } } });
