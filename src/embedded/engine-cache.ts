@@ -33,7 +33,7 @@ export function usableMemoryBytes(): number {
 }
 
 /** Sets the cache of an open engine; false when it refuses, which leaves it as it is. */
-export async function sizeCache(engine: WireEngine, mebibytes: number): Promise<boolean> {
+export async function setCache(engine: WireEngine, mebibytes: number): Promise<boolean> {
   const { response } = await engine.roundTrip(
     commandMessage({
       setParameter: 1,

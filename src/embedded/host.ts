@@ -11,7 +11,7 @@
 import { realpath, rm } from "node:fs/promises";
 import { pino } from "pino";
 import { makeAwaitingEngine, type WireEngine } from "./awaiting-engine.ts";
-import { cacheMebibytes, sizeCache, usableMemoryBytes } from "./engine-cache.ts";
+import { cacheMebibytes, setCache, usableMemoryBytes } from "./engine-cache.ts";
 import {
   type HostOrder,
   type HostPaths,
@@ -80,7 +80,7 @@ async function openEngine(paths: HostPaths): Promise<HostEngine> {
   try {
     const engine = await Engine.open(paths.databaseDirectory);
     const cacheMiB = cacheMebibytes(usableMemoryBytes());
-    if (!(await sizeCache(engine, cacheMiB))) logger.warn({ cacheMiB }, "cache not sized");
+    if (!(await setCache(engine, cacheMiB))) logger.warn({ cacheMiB }, "cache not set");
     const openMs = Math.round(performance.now() - openingAtMs);
     logger.info({ databaseDirectory: paths.databaseDirectory, openMs, cacheMiB }, "engine open");
     return engine;

@@ -35,9 +35,8 @@ interface QueuedCommit {
 /** Commits that may share a batch, with their own number of writes in flight. */
 interface WriteLane {
   queue: QueuedCommit[];
-  /** Batches in flight, and how many commits are in them. */
+  /** Batches in flight: as many as there are slots, at most. */
   readonly inFlight: (readonly QueuedCommit[])[];
-  inFlightCommits: number;
   readonly slots: number;
   scheduled: boolean;
 }
@@ -73,7 +72,6 @@ export interface JournalWriterOptions {
 const makeLane = (slots: number): WriteLane => ({
   queue: [],
   inFlight: [],
-  inFlightCommits: 0,
   slots,
   scheduled: false,
 });
@@ -83,8 +81,9 @@ const makeLane = (slots: number): WriteLane => ({
  * than all of them together. Small batches at once would share what one batch costs, here and in
  * the database, among fewer commits; one at a time would leave either side waiting for the other.
  */
-function mayLeave({ queue, inFlight, inFlightCommits, slots }: WriteLane): boolean {
+function mayLeave({ queue, inFlight, slots }: WriteLane): boolean {
   if (inFlight.length === 0) return queue.length > 0;
+  const inFlightCommits = inFlight.reduce((sum, batch) => sum + batch.length, 0);
   return inFlight.length < slots && queue.length >= Math.min(BATCH_COMMITS_MAX, inFlightCommits);
 }
 
@@ -92,7 +91,10 @@ function mayLeave({ queue, inFlight, inFlightCommits, slots }: WriteLane): boole
 export function makeJournalWriter(options: JournalWriterOptions): JournalWriter {
   const { journal, clock, entropy, observer } = options;
   const lanes = { normal: makeLane(3), large: makeLane(1), contended: makeLane(1) };
-  /** Commits that wait or are in flight. */
+  /**
+   * Commits that wait or are in flight; counted, because a set of them would keep them alive: its
+   * outgrown tables refer to what they held and to the next table.
+   */
   const open = { commits: 0, bytes: 0 };
   const failing = new Set<readonly QueuedCommit[]>();
   let stopped = false;
@@ -162,10 +164,8 @@ export function makeJournalWriter(options: JournalWriterOptions): JournalWriter 
     while (mayLeave(lane) && !stopped) {
       const batch = takeBatch(lane);
       lane.inFlight.push(batch);
-      lane.inFlightCommits += batch.length;
       void writeBatch(batch).finally(() => {
         lane.inFlight.splice(lane.inFlight.indexOf(batch), 1);
-        lane.inFlightCommits -= batch.length;
         pump(lane);
       });
     }

@@ -74,6 +74,7 @@ export function makeIngestLane(
     for (const ready of slots) {
       if (ready.response === null) break;
       answer(ready.response);
+      // An outgrown table of `waiting` may hold the slot for long.
       ready.response = null;
       answered += 1;
     }
