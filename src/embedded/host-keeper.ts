@@ -9,7 +9,8 @@
 //   L1 whoever can connect to the socket has a host, unless it is the one that was just lost
 //   L2 a host is only started after a connection was refused
 //   L3 the socket path of a launcher never changes, so drivers reconnect by themselves
-//   L4 a signal is sent only to a pid whose start time matches host.json
+//   L4 a host that was started in vain is ended before its launcher goes on
+//   L5 a signal is sent only to a child of its own or a pid whose start time matches host.json
 import { connect, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { EmbeddedEvent, EmbeddedOptions } from "./embedded-database.ts";
@@ -150,6 +151,7 @@ export class HostKeeper {
       const presence = await connectTo(this.#socketPath);
       if (presence !== undefined) {
         if (await this.#adopt(presence)) {
+          await this.#endSurplus(child);
           return presence;
         }
         presence.destroy();
@@ -195,6 +197,17 @@ export class HostKeeper {
       presence.destroy();
     }
     return true;
+  }
+
+  /** Somebody else's host was faster: ours must not open the directory when that one has ended. */
+  async #endSurplus(child: HostChild | undefined): Promise<void> {
+    if (child === undefined || this.#record === undefined || child.pid === this.#record.pid) {
+      return;
+    }
+    child.terminate();
+    while (child.exitCode() === null) {
+      await delay(connectPollMs);
+    }
   }
 
   async #spawn(): Promise<HostChild> {

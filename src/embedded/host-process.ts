@@ -28,6 +28,8 @@ export interface HostCommandOptions {
 
 /** A host process this process has started. */
 export interface HostChild {
+  /** 0 when it could not be started at all. */
+  readonly pid: number;
   /** Its exit code, or null while it runs; a death by signal counts as code -1. */
   readonly exitCode: () => number | null;
   /** Asks it to end; it may have ended already. */
@@ -93,6 +95,7 @@ function childHandle(child: ChildProcess): HostChild {
     exitCode = -1;
   });
   return {
+    pid: child.pid ?? 0,
     exitCode: () => exitCode,
     terminate() {
       child.kill("SIGTERM");

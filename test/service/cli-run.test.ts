@@ -40,8 +40,8 @@ describe("a command that is run for an input", () => {
     const failed = await turn(take, "exit 3");
     expect(failed.exitCode).toBe(8);
     expect(failed.stderr).toContain("not over yet (queued)");
-    expect(await json("runtime", "explain", "agent-1")).toMatchObject({
-      causes: [{ kind: "RUNTIME_CAUSE_KIND_BACKING_OFF", attempt: 1 }, {}],
+    expect(await json("runtime", "inputs", "agent-1")).toMatchObject({
+      inputs: [{ state: "INPUT_STATE_QUEUED", attemptCount: 1 }],
     });
     const busy = await turn(take, "echo never");
     expect(busy.exitCode).toBe(5);

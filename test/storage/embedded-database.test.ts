@@ -1,6 +1,6 @@
 // The embedded database as replicas live with it: started, shared, killed, paused and left.
 import { spawn } from "node:child_process";
-import { cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, readlink, realpath, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -171,12 +171,27 @@ test("processes that start at the same time share one host", async () => {
 
   const pids = new Set(joiners.map((joiner) => joiner.lines()[0]?.pid));
   expect(pids).toEqual(new Set([database.pid()]));
+  // Nor does one that came too late wait for the directory to become free.
+  expect(await hostsOf(fixture.dataDirectory)).toEqual([database.pid()]);
   for (const joiner of joiners) {
     joiner.leave();
   }
   const client = await connect(database.uri);
   expect((await rowsOf(client).insertOne({ _id: "still here" })).acknowledged).toBe(true);
 });
+
+/** The processes that were started to serve a data directory: each works inside it. */
+async function hostsOf(dataDirectory: string): Promise<readonly number[]> {
+  const inside = hostPathsIn(await realpath(dataDirectory)).privateDirectory;
+  const hosts: number[] = [];
+  for (const name of await readdir("/proc")) {
+    const workingDirectory = await readlink(`/proc/${name}/cwd`).catch(() => "");
+    if (workingDirectory === inside) {
+      hosts.push(Number(name));
+    }
+  }
+  return hosts;
+}
 
 test("replicas that lose their host together agree on one successor", async () => {
   const fixture = await makeFixture();
