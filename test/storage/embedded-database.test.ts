@@ -1,6 +1,16 @@
 // The embedded database as replicas live with it: started, shared, killed, paused and left.
 import { spawn } from "node:child_process";
-import { cp, mkdir, readdir, readFile, readlink, realpath, rm, stat, writeFile } from "node:fs/promises";
+import {
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  realpath,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
