@@ -6,7 +6,8 @@ import { Code, ConnectError, createClient, type Transport } from "@connectrpc/co
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { afterEach, describe, expect, it } from "vitest";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
-import { makeRpcHandler, type NodeRequestHandler } from "./http-handler.ts";
+import { makeRpcHandler } from "./http-handler.ts";
+import type { NodeRequestHandler } from "./node-request.ts";
 
 const REASON = new ConnectError("The server goes down", Code.Unavailable);
 const servers: Server[] = [];
@@ -29,16 +30,20 @@ function makeWaiting(shutdown: AbortSignal) {
   const begun = Promise.withResolvers<AbortSignal>();
   const seen: AbortSignal[] = [];
   const handle = makeRpcHandler({
-    routes: (router) =>
-      router.service(Health, {
-        check: async ({ service }, { signal }) => {
-          seen.push(signal);
-          if (service !== "waits") return {};
-          begun.resolve(signal);
-          await once(signal, "abort");
-          throw ConnectError.from(signal.reason);
+    routes: (register) =>
+      register(
+        Health,
+        {
+          check: async ({ service }, { signal }) => {
+            seen.push(signal);
+            if (service !== "waits") return {};
+            begun.resolve(signal);
+            await once(signal, "abort");
+            throw ConnectError.from(signal.reason);
+          },
         },
-      }),
+        {},
+      ),
     shortWays: new Map(),
     gate: () => undefined,
     onTurnedAway: () => undefined,

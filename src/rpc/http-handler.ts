@@ -4,14 +4,14 @@
  * away while the server cannot serve, and the bytes that calls hold in memory.
  */
 import type { EventEmitter } from "node:events";
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import { Http2ServerRequest } from "node:http2";
 import type { Writable } from "node:stream";
+import type { DescMethod } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
-  type ConnectRouter,
   createConnectRouter,
+  createServiceImplSpec,
   type HandlerContext,
 } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
@@ -26,6 +26,12 @@ import { makeBag } from "./bag.ts";
 import { connectErrorOf, isTransportError, wireRefusalOf } from "./errors.ts";
 import { codeName } from "./interceptor.ts";
 import { closeWithAnswer, messagesInTime, wholeInTime } from "./message-arrival.ts";
+import type {
+  NodeRequest,
+  NodeRequestHandler,
+  NodeResponse,
+  RegisterService,
+} from "./node-request.ts";
 import {
   abortWhenLost,
   sendAtOnce,
@@ -33,13 +39,7 @@ import {
   shortExchangeOf,
   shortRequestOf,
 } from "./short-exchange.ts";
-
-/** A request as either of Node's servers hands it over. */
-export type NodeRequest = IncomingMessage | Http2ServerRequest;
-/** The response that belongs to it. */
-export type NodeResponse = ServerResponse | Http2ServerResponse;
-/** Serves a request; answers false when the path is not one of its own. */
-export type NodeRequestHandler = (request: NodeRequest, response: NodeResponse) => boolean;
+import { type CallContext, makeUnaryExchange } from "./unary-exchange.ts";
 
 /** Bytes of requests that are being read or answered, of all calls together. */
 export interface InFlightBudget {
@@ -52,8 +52,8 @@ export interface InFlightBudget {
 /** What the handler of all calls needs. */
 export interface RpcHandlerOptions {
   /** Registers the services. */
-  readonly routes: (router: ConnectRouter) => void;
-  /** Handlers by path that are asked first; what they do not serve goes the general way. */
+  readonly routes: (register: RegisterService) => void;
+  /** Handlers of streams by path that are asked first; what they leave goes the general way. */
   readonly shortWays: ReadonlyMap<string, NodeRequestHandler>;
   /** Asked before the message of a call is read; a refusal ends the call. Health is never asked. */
   readonly gate: () => Refusal | undefined;
@@ -133,7 +133,7 @@ function accountedBody(
 const CALL_OVER = new DOMException("The call is over", "AbortError");
 
 /** The context of a call as the protocol library makes it: it hears of the call's end. */
-type EndingContext = HandlerContext & { abort?: (reason?: unknown) => void };
+type EndingContext = HandlerContext & Partial<Pick<CallContext, "abort">>;
 
 /**
  * Gives errors that the library finds itself, and that no interceptor sees, their reason. It tells
@@ -184,44 +184,44 @@ function breakOff(response: NodeResponse): void {
   body.end();
 }
 
+/** Ends a call whose message stays incomplete. */
+function lateErrorOf(
+  { requestTimeoutMs, onTurnedAway }: RpcHandlerOptions,
+  { parent, name }: DescMethod,
+): ConnectError {
+  const message = `A message of the request did not arrive whole within ${requestTimeoutMs} ms`;
+  const late = new ConnectError(message, Code.DeadlineExceeded);
+  const metadata = { limitMs: `${requestTimeoutMs}` };
+  const refusal = { ...wireRefusalOf(late), message, metadata };
+  onTurnedAway(parent.typeName, name, codeName(refusal.code), refusal.reason);
+  return connectErrorOf(refusal);
+}
+
 /** The body of a call over HTTP/2, which ends with an error when a message stays incomplete. */
 function punctualBody(
   handler: UniversalHandler,
   body: AsyncIterable<Uint8Array>,
-  { requestTimeoutMs, onTurnedAway }: RpcHandlerOptions,
+  options: RpcHandlerOptions,
 ): AsyncIterable<Uint8Array> {
-  const { service, method } = handler;
-  const lateError = (): ConnectError => {
-    const message = `A message of the request did not arrive whole within ${requestTimeoutMs} ms`;
-    const late = new ConnectError(message, Code.DeadlineExceeded);
-    const refusal = {
-      ...wireRefusalOf(late),
-      message,
-      metadata: { limitMs: `${requestTimeoutMs}` },
-    };
-    onTurnedAway(service.typeName, method.name, codeName(refusal.code), refusal.reason);
-    return connectErrorOf(refusal);
-  };
-  const terms = { timeoutMs: requestTimeoutMs, lateError };
+  const lateError = (): ConnectError => lateErrorOf(options, handler.method);
+  const terms = { timeoutMs: options.requestTimeoutMs, lateError };
   return isOneMessage(handler) ? wholeInTime(body, terms) : messagesInTime(body, terms);
 }
 
 /**
- * The calls that are not over, cut when the server cannot wait for them any longer. The library
- * would link each of them to the signal itself. A listener that left keeps its link to those that
- * came after it, so one among the old objects kept all later calls until a full collection.
+ * The calls that are not over, cut when the server cannot wait for them any longer; the answer
+ * takes a call out again. The library would link each of them to the signal itself. A listener that
+ * left keeps its link to those that came after it, so one among the old objects kept all later
+ * calls until a full collection.
  */
-function makeOpenCalls(
-  shutdownSignal: AbortSignal,
-): (response: NodeResponse, call: AbortController) => void {
+function makeOpenCalls(shutdownSignal: AbortSignal): (call: AbortController) => () => void {
   const open = makeBag<AbortController>();
   shutdownSignal.addEventListener("abort", () => {
     for (const call of open.members()) call.abort(shutdownSignal.reason);
   });
-  return (response, call) => {
-    const ending: EventEmitter = response;
-    ending.once("close", open.add(call));
+  return (call) => {
     if (shutdownSignal.aborted) call.abort(shutdownSignal.reason);
+    return open.add(call);
   };
 }
 
@@ -246,13 +246,28 @@ function incomingRequest(
 export function makeRpcHandler(options: RpcHandlerOptions): NodeRequestHandler {
   const { budget, messageBytesMax } = options;
   const keepOpen = makeOpenCalls(options.shutdownSignal);
+  const common = {
+    ...options,
+    keepOpen,
+    nameReason: (context: CallContext) => nameReason(context, options.onTurnedAway),
+    lateError: (method: DescMethod) => lateErrorOf(options, method),
+  };
   const router = createConnectRouter({
     readMaxBytes: messageBytesMax,
     writeMaxBytes: messageBytesMax,
     acceptCompression: [compressionGzip, compressionBrotli],
     requestGate: gateOf(options),
   });
-  options.routes(router);
+  const shortWays = new Map(options.shortWays);
+  options.routes((service, implementation, callOptions) => {
+    router.service(service, implementation, callOptions);
+    const { methods } = createServiceImplSpec(service, implementation);
+    for (const spec of Object.values(methods)) {
+      if (spec.kind !== "unary") continue;
+      const path = `/${service.typeName}/${spec.method.name}`;
+      shortWays.set(path, makeUnaryExchange(spec, callOptions, common));
+    }
+  });
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 
   async function serve(
@@ -271,7 +286,8 @@ export function makeRpcHandler(options: RpcHandlerOptions): NodeRequestHandler {
       answerBadRequest(response);
       return;
     }
-    keepOpen(response, call);
+    const ending: EventEmitter = response;
+    ending.once("close", keepOpen(call));
     try {
       if (short) {
         holdBytes(short.bodyBytes, response, budget);
@@ -295,7 +311,7 @@ export function makeRpcHandler(options: RpcHandlerOptions): NodeRequestHandler {
     const path = request.url?.split("?", 1)[0] ?? "";
     const handler = handlers.get(path);
     if (!handler) return false;
-    const serveShort = options.shortWays.get(path);
+    const serveShort = shortWays.get(path);
     if (serveShort && options.gate() === undefined && serveShort(request, response)) return true;
     void serve(handler, request, response);
     return true;

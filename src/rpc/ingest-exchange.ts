@@ -6,7 +6,7 @@
  * At tens of thousands of inputs a second this saves a quarter of what an input costs.
  */
 import type { EventEmitter } from "node:events";
-import { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { type Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { type BinaryReadOptions, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
@@ -28,7 +28,12 @@ import {
   WINDOW_ITEMS,
 } from "./ingest-stream.ts";
 import { failureOf, reportCall, SUCCESS } from "./interceptor.ts";
-import type { NodeRequest, NodeRequestHandler } from "./http-handler.ts";
+import {
+  GRPC_CONTENT_TYPE,
+  headersOf,
+  isPlainGrpc,
+  type NodeRequestHandler,
+} from "./node-request.ts";
 
 /** What the exchanges of a server work with. */
 export interface IngestExchangeOptions extends IngestStreamOptions {
@@ -45,21 +50,9 @@ export interface IngestExchangeOptions extends IngestStreamOptions {
 }
 
 const METHOD = RuntimeControlPlaneService.method.ingestStream;
-const CONTENT_TYPE = /^application\/grpc(?:\+proto)?$/i;
-/** Headers that ask for something that only the general way does. */
-const GENERAL_HEADERS: readonly string[] = ["grpc-timeout", "grpc-encoding"];
 
 /** Path of the calls that may go the short way. */
 export const INGEST_STREAM_PATH = `/${RuntimeControlPlaneService.typeName}/${METHOD.name}`;
-
-function headersOf(request: Http2ServerRequest): Headers {
-  const headers = new Headers();
-  for (const [name, value] of Object.entries(request.headers)) {
-    if (name.startsWith(":")) continue;
-    for (const one of Array.isArray(value) ? value : [value ?? ""]) headers.append(name, one);
-  }
-  return headers;
-}
 
 /** One stream between a client and its lane. */
 class IngestExchange {
@@ -93,7 +86,7 @@ class IngestExchange {
     const { cutSignal, drainSignal, messageBytesMax, binaryOptions } = this.#options;
     const response: EventEmitter = this.#response;
     this.#response.writeHead(200, {
-      "content-type": "application/grpc+proto",
+      "content-type": GRPC_CONTENT_TYPE,
       "grpc-accept-encoding": "gzip,br",
     });
     closeWithAnswer(this.#request);
@@ -232,18 +225,11 @@ class IngestExchange {
   }
 }
 
-/** Whether a stream asks for nothing that only the general way does. */
-function mayGoShort(request: NodeRequest): request is Http2ServerRequest {
-  if (!(request instanceof Http2ServerRequest) || request.method !== "POST") return false;
-  const { headers } = request;
-  if (!CONTENT_TYPE.test(headers["content-type"] ?? "")) return false;
-  return GENERAL_HEADERS.every((name) => headers[name] === undefined);
-}
-
 /** Makes the handler of ingest streams; it answers false for those that go the general way. */
 export function makeIngestExchanges(options: IngestExchangeOptions): NodeRequestHandler {
   return (request, response) => {
-    if (!mayGoShort(request) || !(response instanceof Http2ServerResponse)) return false;
+    if (!isPlainGrpc(request) || !(response instanceof Http2ServerResponse)) return false;
+    if (request.headers["grpc-timeout"] !== undefined) return false;
     new IngestExchange(options, request, response).start();
     return true;
   };

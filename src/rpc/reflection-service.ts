@@ -12,12 +12,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
-import {
-  Code,
-  type ConnectRouter,
-  type ConnectRouterOptions,
-  type ServiceImpl,
-} from "@connectrpc/connect";
+import { Code, type ConnectRouterOptions, type ServiceImpl } from "@connectrpc/connect";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
 import {
   ServerReflection,
@@ -31,6 +26,7 @@ import {
   ServerReflectionRequestSchema as AlphaRequestSchema,
   ServerReflectionResponseSchema as AlphaResponseSchema,
 } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import type { RegisterService } from "./node-request.ts";
 
 /** Finds files by their names and by what they declare. */
 interface ContractIndex {
@@ -176,12 +172,11 @@ function makeReflectionServices(services: readonly DescService[]): ReflectionSer
 
 /** Registers reflection over the given services and everything they refer to. */
 export function registerReflection(
-  router: ConnectRouter,
+  register: RegisterService,
   services: readonly DescService[],
   callOptions: Partial<ConnectRouterOptions>,
 ): void {
   const { v1, v1alpha } = makeReflectionServices(services);
-  router
-    .service(ServerReflection, v1, callOptions)
-    .service(ServerReflectionAlpha, v1alpha, callOptions);
+  register(ServerReflection, v1, callOptions);
+  register(ServerReflectionAlpha, v1alpha, callOptions);
 }

@@ -1,6 +1,6 @@
 /** Every service of the server on one router: what is served, and how its messages are read. */
 import type { DescService } from "@bufbuild/protobuf";
-import type { ConnectRouter, ConnectRouterOptions } from "@connectrpc/connect";
+import type { ConnectRouterOptions } from "@connectrpc/connect";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AdminService } from "../../gen/keelson/admin/v1/service_pb.ts";
 import { OperationService } from "../../gen/keelson/operation/v1/service_pb.ts";
@@ -14,6 +14,7 @@ import { makeAdminService } from "./admin-service.ts";
 import { type BlobServiceOptions, makeBlobService } from "./blob-service.ts";
 import { type ExecutorServiceOptions, makeExecutorService } from "./executor-service.ts";
 import { type HealthServiceOptions, makeHealthService } from "./health-service.ts";
+import type { RegisterService } from "./node-request.ts";
 import { makeCallInterceptor } from "./interceptor.ts";
 import type { RpcObserver } from "./observer.ts";
 import type { OperationServiceOptions } from "./operation-options.ts";
@@ -78,27 +79,26 @@ function callOptionsOf(observer: RpcObserver): Partial<ConnectRouterOptions> {
 }
 
 function registerStandardServices(
-  router: ConnectRouter,
+  register: RegisterService,
   health: RouteOptions["health"],
   callOptions: Partial<ConnectRouterOptions>,
 ): void {
   const services = SERVICES.map((service) => service.typeName);
-  router.service(Health, makeHealthService({ ...health, services }), callOptions);
-  registerReflection(router, SERVICES, callOptions);
+  register(Health, makeHealthService({ ...health, services }), callOptions);
+  registerReflection(register, SERVICES, callOptions);
 }
 
 /** Registers all services. */
-export function registerRoutes(router: ConnectRouter, options: RouteOptions): void {
+export function registerRoutes(register: RegisterService, options: RouteOptions): void {
   const callOptions = callOptionsOf(options.observer);
-  registerStandardServices(router, options.health, callOptions);
-  router
-    .service(RuntimeControlPlaneService, makeRuntimeService(options.runtime), callOptions)
-    .service(ExecutorService, makeExecutorService(options.executor), callOptions)
-    .service(OperationService, makeOperationService(options.operation), callOptions)
-    .service(ProcessRegistryService, makeProcessService(options.process), callOptions)
-    .service(BackgroundTaskService, makeTaskService(options.task), callOptions)
-    .service(BlobService, makeBlobService(options.blob), callOptions)
-    .service(AdminService, makeAdminService(options.admin), callOptions);
+  registerStandardServices(register, options.health, callOptions);
+  register(RuntimeControlPlaneService, makeRuntimeService(options.runtime), callOptions);
+  register(ExecutorService, makeExecutorService(options.executor), callOptions);
+  register(OperationService, makeOperationService(options.operation), callOptions);
+  register(ProcessRegistryService, makeProcessService(options.process), callOptions);
+  register(BackgroundTaskService, makeTaskService(options.task), callOptions);
+  register(BlobService, makeBlobService(options.blob), callOptions);
+  register(AdminService, makeAdminService(options.admin), callOptions);
 }
 
 /**
@@ -106,17 +106,16 @@ export function registerRoutes(router: ConnectRouter, options: RouteOptions): vo
  * services are known but the gate turns their calls away.
  */
 export function registerStartingRoutes(
-  router: ConnectRouter,
+  register: RegisterService,
   options: Pick<RouteOptions, "health" | "observer">,
 ): void {
   const callOptions = callOptionsOf(options.observer);
-  registerStandardServices(router, options.health, callOptions);
-  router
-    .service(RuntimeControlPlaneService, {}, callOptions)
-    .service(ExecutorService, {}, callOptions)
-    .service(OperationService, {}, callOptions)
-    .service(ProcessRegistryService, {}, callOptions)
-    .service(BackgroundTaskService, {}, callOptions)
-    .service(BlobService, {}, callOptions)
-    .service(AdminService, {}, callOptions);
+  registerStandardServices(register, options.health, callOptions);
+  register(RuntimeControlPlaneService, {}, callOptions);
+  register(ExecutorService, {}, callOptions);
+  register(OperationService, {}, callOptions);
+  register(ProcessRegistryService, {}, callOptions);
+  register(BackgroundTaskService, {}, callOptions);
+  register(BlobService, {}, callOptions);
+  register(AdminService, {}, callOptions);
 }

@@ -6,9 +6,10 @@
  * the transport costs.
  */
 import { type IncomingMessage, ServerResponse } from "node:http";
-import { Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import { Http2ServerRequest } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { headersOf, type NodeRequest, type NodeResponse } from "./node-request.ts";
 
 /** Larger bodies, in either direction, gain nothing by it. */
 const SMALL_BYTES_MAX = 64 * 1024;
@@ -22,8 +23,8 @@ export interface ShortExchange {
 
 /** The exchange, if it may go the short way; its method must be unary. */
 export function shortExchangeOf(
-  request: IncomingMessage | Http2ServerRequest,
-  response: ServerResponse | Http2ServerResponse,
+  request: NodeRequest,
+  response: NodeResponse,
 ): ShortExchange | undefined {
   if (!(response instanceof ServerResponse) || request instanceof Http2ServerRequest) {
     return undefined;
@@ -55,14 +56,6 @@ function readWhole(request: IncomingMessage): Promise<Uint8Array> {
 /** A body that is read when it is asked for, as one piece. */
 async function* wholeBody(request: IncomingMessage): AsyncIterable<Uint8Array> {
   yield await readWhole(request);
-}
-
-function headersOf(request: IncomingMessage): Headers {
-  const headers = new Headers();
-  for (const [name, value] of Object.entries(request.headers)) {
-    for (const one of Array.isArray(value) ? value : [value ?? ""]) headers.append(name, one);
-  }
-  return headers;
 }
 
 /** Tells a call that its connection was lost before its answer was out. */

@@ -14,7 +14,7 @@ import { loggerOf } from "../observability/logger.ts";
 import { makeMetrics, type Metrics } from "../observability/metrics.ts";
 import { type CallObserver, makeCallObserver } from "../observability/rpc-observer.ts";
 import type { Storage } from "../engine/ports.ts";
-import type { NodeRequestHandler } from "../rpc/http-handler.ts";
+import type { NodeRequestHandler } from "../rpc/node-request.ts";
 import { type ControlPlane, makeControlPlane, RECORD_CLASSES } from "./control-plane.ts";
 import { addControlPlaneGauges, addListenerGauges } from "./gauges.ts";
 import { type ByteBudget, makeByteBudget } from "./in-flight-budget.ts";

@@ -16,7 +16,7 @@ import {
 } from "node:http2";
 import type { Socket } from "node:net";
 import { makeBag } from "../rpc/bag.ts";
-import type { NodeRequest, NodeResponse } from "../rpc/http-handler.ts";
+import type { NodeRequest, NodeResponse } from "../rpc/node-request.ts";
 
 /** Limits of the servers. */
 export interface HttpServerOptions {

@@ -1,7 +1,7 @@
 /** The pages for supervisors and people: `/healthz`, `/readyz`, `/metrics`, and a word at `/`. */
 import type { Writable } from "node:stream";
 import type { Metrics } from "../observability/metrics.ts";
-import type { NodeRequestHandler, NodeResponse } from "../rpc/http-handler.ts";
+import type { NodeRequestHandler, NodeResponse } from "../rpc/node-request.ts";
 import type { ServerState } from "./server-state.ts";
 import { SERVER_VERSION } from "./version.ts";
 

@@ -17,7 +17,8 @@ import type { CallObserver } from "../observability/rpc-observer.ts";
 import type { AdminStreams } from "../rpc/admin-options.ts";
 import { makeCompletionWaits } from "../rpc/completion-waits.ts";
 import { makeEventSchemas } from "../rpc/event-schemas.ts";
-import { makeRpcHandler, type NodeRequestHandler } from "../rpc/http-handler.ts";
+import { makeRpcHandler } from "../rpc/http-handler.ts";
+import type { NodeRequestHandler } from "../rpc/node-request.ts";
 import { INGEST_STREAM_PATH, makeIngestExchanges } from "../rpc/ingest-exchange.ts";
 import { makeOperationWaits } from "../rpc/operation-waits.ts";
 import { makeProcessWaits } from "../rpc/process-waits.ts";
@@ -112,8 +113,8 @@ function healthOf({ state, drainSignal }: RpcCallsOptions): RouteOptions["health
 /** The calls of a server that has no storage yet. */
 export function makeStartingCalls(options: RpcCallsOptions): NodeRequestHandler {
   const { calls: observer } = options;
-  return handlerOf(options, (router) =>
-    registerStartingRoutes(router, { health: healthOf(options), observer }),
+  return handlerOf(options, (register) =>
+    registerStartingRoutes(register, { health: healthOf(options), observer }),
   );
 }
 
@@ -280,5 +281,5 @@ export function makeServingCalls(
     binaryOptions: BINARY_READ_OPTIONS,
   });
   const shortWays = new Map([[INGEST_STREAM_PATH, exchanges]]);
-  return handlerOf(options, (router) => registerRoutes(router, routes), shortWays);
+  return handlerOf(options, (register) => registerRoutes(register, routes), shortWays);
 }

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import type { Writable } from "node:stream";
 import { afterEach, describe, expect, it } from "vitest";
-import type { NodeRequest, NodeResponse } from "../../src/rpc/http-handler.ts";
+import type { NodeRequest, NodeResponse } from "../../src/rpc/node-request.ts";
 import {
   listen,
   type Listener,
