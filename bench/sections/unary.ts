@@ -1,10 +1,13 @@
 /**
  * (a) Durable unary Ingest at 64 connections, against the same server with the journal switched
- * off. Rounds alternate, so that both see the same noise of the machine.
+ * off: as JSON over HTTP/1.1, and over gRPC. Rounds alternate, so that both see the same noise of
+ * the machine.
  */
 import { ensureRuntimes, type BenchEnvironment } from "../support/environment.ts";
-import { makeJsonBodies, PATHS, runtimeIds } from "../support/inputs.ts";
+import { makeJsonBodies, makeMessages, PATHS, runtimeIds } from "../support/inputs.ts";
+import { runGrpcLoad } from "../support/raw-grpc.ts";
 import { runRawLoad, type RawResult } from "../support/raw-http.ts";
+import type { Figure } from "../support/report.ts";
 import { type BenchServer, startBenchServer } from "../support/servers.ts";
 import { median, percentile } from "../support/stats.ts";
 
@@ -65,50 +68,98 @@ async function measured(
   return { result, backlog, busyUs: (busySeconds * 1e6) / result.requests };
 }
 
+/** One round of unary ingests over gRPC, as generated stubs send them. */
+function grpcRound(
+  server: BenchServer,
+  runtimes: readonly string[],
+  keyPrefix: string,
+  durationMs: number,
+): Promise<RawResult> {
+  return runGrpcLoad({
+    port: server.port,
+    path: PATHS.ingest,
+    connections: CONNECTIONS,
+    durationMs,
+    nextMessage: makeMessages(runtimes, keyPrefix),
+  });
+}
+
+/** Medians of the alternating rounds of two servers. */
+interface Compared {
+  readonly rate: number;
+  readonly offRate: number;
+  readonly ratio: number;
+  readonly busyUs: number;
+  readonly offBusyUs: number;
+  readonly latenciesMs: readonly number[];
+  readonly backlog: number;
+}
+
+async function compared(
+  journal: BenchServer,
+  off: BenchServer,
+  rounds: number,
+  loadOf: (round: number) => (server: BenchServer) => Promise<RawResult>,
+): Promise<Compared> {
+  const durable: Awaited<ReturnType<typeof measured>>[] = [];
+  const undurable: typeof durable = [];
+  for (let round = 0; round < rounds; round += 1) {
+    durable.push(await measured(journal, loadOf(round)));
+    // Both servers are asked as often: an answer with all metrics costs some calls.
+    undurable.push(await measured(off, loadOf(round)));
+  }
+  const rates = durable.map(({ result }) => ratePerSecond(result));
+  const offRates = undurable.map(({ result }) => ratePerSecond(result));
+  return {
+    rate: median(rates),
+    offRate: median(offRates),
+    ratio: median(rates.map((rate, round) => rate / (offRates[round] ?? Number.NaN))),
+    busyUs: median(durable.map(({ busyUs }) => busyUs)),
+    offBusyUs: median(undurable.map(({ busyUs }) => busyUs)),
+    latenciesMs: durable.flatMap(({ result }) => result.latenciesMs),
+    backlog: Math.max(...durable.map(({ backlog }) => backlog)),
+  };
+}
+
 /** Runs the section. */
 export async function benchUnary({ report, scale, unique, dataDirectory }: BenchEnvironment) {
+  const { rounds, roundMs } = scale;
   const journal = await startBenchServer("journal", `unary-${unique}`, dataDirectory);
   const off = await startBenchServer("journal-off", `unaryoff-${unique}`, dataDirectory);
   const runtimes = runtimeIds("unary", RUNTIMES);
-  await ensureRuntimes(journal, runtimes, "nobody");
-  await ensureRuntimes(off, runtimes, "nobody");
-  await unaryRound(journal, runtimes, "warm", scale.roundMs / 2);
-  await unaryRound(off, runtimes, "warm", scale.roundMs / 2);
-  const rates: number[] = [];
-  const offRates: number[] = [];
-  const ratios: number[] = [];
-  const costs: number[] = [];
-  const offCosts: number[] = [];
-  const latencies: number[] = [];
-  let backlog = 0;
-  for (let round = 0; round < scale.rounds; round += 1) {
-    const load = (server: BenchServer) => unaryRound(server, runtimes, `r${round}`, scale.roundMs);
-    const durable = await measured(journal, load);
-    // Both servers are asked as often: an answer with all metrics costs some calls.
-    const undurable = await measured(off, load);
-    backlog = Math.max(backlog, durable.backlog);
-    latencies.push(...durable.result.latenciesMs);
-    rates.push(ratePerSecond(durable.result));
-    offRates.push(ratePerSecond(undurable.result));
-    ratios.push(ratePerSecond(durable.result) / ratePerSecond(undurable.result));
-    costs.push(durable.busyUs);
-    offCosts.push(undurable.busyUs);
+  for (const server of [journal, off]) {
+    await ensureRuntimes(server, runtimes, "nobody");
+    await unaryRound(server, runtimes, "warm", roundMs / 2);
+    await grpcRound(server, runtimes, "warm-grpc", roundMs / 2);
   }
+  const json = await compared(
+    journal,
+    off,
+    rounds,
+    (round) => (server) => unaryRound(server, runtimes, `r${round}`, roundMs),
+  );
+  const grpc = await compared(
+    journal,
+    off,
+    rounds,
+    (round) => (server) => grpcRound(server, runtimes, `g${round}`, roundMs),
+  );
   const section = "a";
-  report.add({ section, name: "durable Ingest, 64 connections", value: median(rates), unit: "/s" });
-  report.add({ section, name: "the same, journal off", value: median(offRates), unit: "/s" });
-  report.add({
-    section,
-    name: "ratio",
-    value: median(ratios),
-    unit: "of journal off",
-    target: { atLeast: 0.8 },
-  });
-  report.add({ section, name: "processor time of the server", value: median(costs), unit: "us" });
-  report.add({ section, name: "the same, journal off", value: median(offCosts), unit: "us" });
-  report.add({ section, name: "p50", value: percentile(latencies, 0.5), unit: "ms" });
-  report.add({ section, name: "p99", value: percentile(latencies, 0.99), unit: "ms" });
-  report.add({ section, name: "view backlog at full load", value: backlog, unit: "streams" });
+  const add = (name: string, value: number, unit: string, target?: Figure["target"]): void =>
+    report.add({ section, name, value, unit, ...(target ? { target } : {}) });
+  add("durable Ingest, 64 connections", json.rate, "/s");
+  add("the same, journal off", json.offRate, "/s");
+  add("ratio", json.ratio, "of journal off", { atLeast: 0.8 });
+  add("processor time of the server", json.busyUs, "us");
+  add("the same, journal off", json.offBusyUs, "us");
+  add("p50", percentile(json.latenciesMs, 0.5), "ms");
+  add("p99", percentile(json.latenciesMs, 0.99), "ms");
+  add("durable Ingest over gRPC, 64 connections", grpc.rate, "/s");
+  add("the same, journal off", grpc.offRate, "/s");
+  add("ratio over gRPC", grpc.ratio, "of journal off");
+  add("processor time of the server over gRPC", grpc.busyUs, "us");
+  add("p99 over gRPC", percentile(grpc.latenciesMs, 0.99), "ms");
+  add("view backlog at full load", Math.max(json.backlog, grpc.backlog), "streams");
   await journal.stop();
   await off.stop();
 }

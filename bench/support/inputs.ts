@@ -2,6 +2,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import {
   IngestBatchRequestSchema,
+  IngestRequestSchema,
   IngestStreamRequestSchema,
 } from "../../gen/keelson/runtime/v1/service_pb.ts";
 
@@ -37,6 +38,17 @@ export function makeJsonBodies(runtimes: readonly string[], keyPrefix: string): 
 
 function promptInput(idempotencyKey: string) {
   return { idempotencyKey, kind: { case: "prompt" as const, value: { text: PROMPT_TEXT } } };
+}
+
+/** Makes the messages of unary ingests over gRPC, round robin over runtimes. */
+export function makeMessages(runtimes: readonly string[], keyPrefix: string): () => Uint8Array {
+  let sent = 0;
+  return () => {
+    const runtimeId = runtimes[sent % runtimes.length] ?? "";
+    sent += 1;
+    const input = promptInput(`${keyPrefix}-${sent}`);
+    return toBinary(IngestRequestSchema, create(IngestRequestSchema, { runtimeId, input }));
+  };
 }
 
 /** The messages of one ingest stream. */
