@@ -2,7 +2,13 @@ import { once } from "node:events";
 import { createServer as createHttp1Server } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
 import type { Server } from "node:net";
-import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  createClient,
+  type HandlerContext,
+  type Transport,
+} from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { afterEach, describe, expect, it } from "vitest";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
@@ -28,14 +34,15 @@ async function listening(server: Server): Promise<string> {
 /** A handler whose call of `waits` begins and then waits for its signal. */
 function makeWaiting(shutdown: AbortSignal) {
   const begun = Promise.withResolvers<AbortSignal>();
-  const seen: AbortSignal[] = [];
+  const seen: HandlerContext[] = [];
   const handle = makeRpcHandler({
     routes: (register) =>
       register(
         Health,
         {
-          check: async ({ service }, { signal }) => {
-            seen.push(signal);
+          check: async ({ service }, context) => {
+            const { signal } = context;
+            seen.push(context);
             if (service !== "waits") return {};
             begun.resolve(signal);
             await once(signal, "abort");
@@ -106,6 +113,17 @@ describe.each(WAYS)("a call over $name", ({ open }) => {
     await client.check({ service: "" });
     shutdown.abort(REASON);
     expect(seen).toHaveLength(1);
-    expect(seen[0]?.reason).not.toBe(REASON);
+    expect(seen[0]?.signal.reason).not.toBe(REASON);
   });
+});
+
+it("a call over HTTP/1.1 with a deadline in months has none", async () => {
+  const { handle, seen } = makeWaiting(new AbortController().signal);
+  const server = createHttp1Server((request, response) => void handle(request, response));
+  const answer = await fetch(`${await listening(server)}/grpc.health.v1.Health/Check`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "connect-timeout-ms": "9999999999" },
+    body: "{}",
+  });
+  expect([answer.status, seen[0]?.timeoutMs()]).toEqual([200, undefined]);
 });

@@ -23,6 +23,7 @@ import {
 } from "@connectrpc/connect-node";
 import { type Refusal, RefusedError } from "../core/shared/refusal.ts";
 import { makeBag } from "./bag.ts";
+import { forgetFarDeadline } from "./deadline.ts";
 import { connectErrorOf, isTransportError, wireRefusalOf } from "./errors.ts";
 import { codeName } from "./interceptor.ts";
 import { closeWithAnswer, messagesInTime, wholeInTime } from "./message-arrival.ts";
@@ -286,6 +287,7 @@ export function makeRpcHandler(options: RpcHandlerOptions): NodeRequestHandler {
       answerBadRequest(response);
       return;
     }
+    forgetFarDeadline(incoming.header);
     const ending: EventEmitter = response;
     ending.once("close", keepOpen(call));
     try {

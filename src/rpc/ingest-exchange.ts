@@ -17,6 +17,7 @@ import {
   RuntimeControlPlaneService,
 } from "../../gen/keelson/runtime/v1/service_pb.ts";
 import { callerOf } from "./caller.ts";
+import { GRPC_TIMEOUT_HEADER } from "./deadline.ts";
 import { abortReasonOf } from "./errors.ts";
 import { joinFrames, makeFrameSplitter } from "./grpc-frames.ts";
 import { closeWithAnswer } from "./message-arrival.ts";
@@ -229,7 +230,7 @@ class IngestExchange {
 export function makeIngestExchanges(options: IngestExchangeOptions): NodeRequestHandler {
   return (request, response) => {
     if (!isPlainGrpc(request) || !(response instanceof Http2ServerResponse)) return false;
-    if (request.headers["grpc-timeout"] !== undefined) return false;
+    if (request.headers[GRPC_TIMEOUT_HEADER] !== undefined) return false;
     new IngestExchange(options, request, response).start();
     return true;
   };

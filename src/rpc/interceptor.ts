@@ -14,6 +14,7 @@ import {
 import type { DescMethod } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { NAMESPACE_HEADER, traceParentOf } from "./caller.ts";
+import { DEADLINE_HEADERS } from "./deadline.ts";
 import {
   abortReasonOf,
   connectErrorOf,
@@ -63,9 +64,6 @@ export function failureOf(
   const outgoing = connectErrorOf(refusal, refusal.isBug ? error : undefined);
   return { error: outgoing, ending: refusal.isBug ? { ...ending, bug: error } : ending };
 }
-
-/** Headers in which the protocols say how long the caller waits. */
-const DEADLINE_HEADERS: readonly string[] = ["connect-timeout-ms", "grpc-timeout"];
 
 /** The answer, or an error as soon as the call is cancelled or its deadline passes. */
 function inTime<Answer>(request: AnyRequest, answer: Promise<Answer>): Promise<Answer> {

@@ -172,6 +172,7 @@ const QUESTIONS: readonly Question[] = [
   { name: "a call that the handler refuses", pieces: [asked("refused")] },
   { name: "a call that breaks the handler", pieces: [asked("broken")] },
   { name: "a deadline", pieces: [whole], headers: { "grpc-timeout": "5S" } },
+  { name: "a deadline in a year", pieces: [whole], headers: { "grpc-timeout": "8760H" } },
   { name: "a deadline that cannot be read", pieces: [whole], headers: { "grpc-timeout": "soon" } },
   { name: "a deadline that passes", pieces: [asked("waits")], headers: { "grpc-timeout": "50m" } },
   { name: "a deadline that is over", pieces: [asked("waits")], headers: { "grpc-timeout": "0m" } },
@@ -206,6 +207,12 @@ describe("a unary call over gRPC", () => {
     expect(context?.timeoutMs()).toBeGreaterThan(0);
     expect(context?.timeoutMs()).toBeLessThanOrEqual(5_000);
     expect(context?.protocolName).toBe("grpc");
+  });
+
+  it("with a deadline in a year has none, and time to be answered", async () => {
+    const { trailers } = await ask(CHECK, [whole], { "grpc-timeout": "8760H" });
+    expect(trailers["grpc-status"]).toBe("0");
+    expect(seen[0]?.context.timeoutMs()).toBeUndefined();
   });
 
   it("gets a large answer compressed only when the caller reads that", async () => {
