@@ -3,7 +3,7 @@
  * its answer leaves in one write, instead of both going through a dozen async generators. What a
  * call means is the protocol library's all the same: deadlines, compression of answers, the status
  * in the trailers. Calls in other codecs, with a compressed request or of other protocols go the
- * general way. This saves two thirds of what a call of a generated stub costs.
+ * general way. This halves what a call of a generated stub costs the server.
  */
 import type { EventEmitter } from "node:events";
 import { type Http2ServerRequest, Http2ServerResponse } from "node:http2";
