@@ -1,5 +1,6 @@
 /** Deadlines as the protocols say them, and those that are too far away for a timer. */
-import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
+import { parseTimeout as parseConnectTimeout } from "@connectrpc/connect/protocol-connect";
+import { parseTimeout as parseGrpcTimeout } from "@connectrpc/connect/protocol-grpc";
 
 const CONNECT_HEADER = "connect-timeout-ms";
 /** Header of gRPC and gRPC-Web. */
@@ -13,10 +14,14 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /**
  * Takes out a deadline that is more than 24 days away. Stubs send such ones for calls that may take
- * for ever; a call without a deadline is what they mean.
+ * for ever; a call without a deadline is what they mean. One that cannot be read stays.
  */
 export function forgetFarDeadline(header: Headers): void {
-  const { timeoutMs = 0 } = parseTimeout(header.get(GRPC_TIMEOUT_HEADER), Number.MAX_SAFE_INTEGER);
-  if (timeoutMs > TIMER_MS_MAX) header.delete(GRPC_TIMEOUT_HEADER);
-  if (Number(header.get(CONNECT_HEADER)) > TIMER_MS_MAX) header.delete(CONNECT_HEADER);
+  for (const [name, parse] of [
+    [CONNECT_HEADER, parseConnectTimeout],
+    [GRPC_TIMEOUT_HEADER, parseGrpcTimeout],
+  ] as const) {
+    const { timeoutMs = 0 } = parse(header.get(name), Number.MAX_SAFE_INTEGER);
+    if (timeoutMs > TIMER_MS_MAX) header.delete(name);
+  }
 }
