@@ -22,7 +22,7 @@ import { makeRpcHandler } from "./http-handler.ts";
 import { makeCallInterceptor } from "./interceptor.ts";
 
 const LIMIT_BYTES = 10_000;
-const PATIENCE_MS = 150;
+const PATIENCE_MS = 1_000;
 const CHECK = "/grpc.health.v1.Health/Check";
 const LIST = "/grpc.health.v1.Health/List";
 const MANY = Object.fromEntries(
