@@ -23,32 +23,37 @@ export function runtimeIds(prefix: string, count: number): readonly string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
 }
 
-/** Makes the JSON bodies of unary ingests, round robin over runtimes. */
-export function makeJsonBodies(runtimes: readonly string[], keyPrefix: string): () => string {
+/** Makes bodies of unary ingests, round robin over runtimes, each with a key of its own. */
+function makeBodies<Body>(
+  runtimes: readonly string[],
+  keyPrefix: string,
+  bodyOf: (runtimeId: string, idempotencyKey: string) => Body,
+): () => Body {
   let sent = 0;
   return () => {
     const runtimeId = runtimes[sent % runtimes.length] ?? "";
     sent += 1;
-    return JSON.stringify({
-      runtimeId,
-      input: { idempotencyKey: `${keyPrefix}-${sent}`, prompt: { text: PROMPT_TEXT } },
-    });
+    return bodyOf(runtimeId, `${keyPrefix}-${sent}`);
   };
+}
+
+/** Makes the JSON bodies of unary ingests. */
+export function makeJsonBodies(runtimes: readonly string[], keyPrefix: string): () => string {
+  return makeBodies(runtimes, keyPrefix, (runtimeId, idempotencyKey) =>
+    JSON.stringify({ runtimeId, input: { idempotencyKey, prompt: { text: PROMPT_TEXT } } }),
+  );
 }
 
 function promptInput(idempotencyKey: string) {
   return { idempotencyKey, kind: { case: "prompt" as const, value: { text: PROMPT_TEXT } } };
 }
 
-/** Makes the messages of unary ingests over gRPC, round robin over runtimes. */
+/** Makes the messages of unary ingests over gRPC. */
 export function makeMessages(runtimes: readonly string[], keyPrefix: string): () => Uint8Array {
-  let sent = 0;
-  return () => {
-    const runtimeId = runtimes[sent % runtimes.length] ?? "";
-    sent += 1;
-    const input = promptInput(`${keyPrefix}-${sent}`);
+  return makeBodies(runtimes, keyPrefix, (runtimeId, idempotencyKey) => {
+    const input = promptInput(idempotencyKey);
     return toBinary(IngestRequestSchema, create(IngestRequestSchema, { runtimeId, input }));
-  };
+  });
 }
 
 /** The messages of one ingest stream. */

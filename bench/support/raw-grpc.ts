@@ -1,6 +1,6 @@
 /**
- * Unary gRPC calls as generated stubs make them, with prepared messages: one call in flight per
- * connection. Costs the generator about as much as the server spends on HTTP/2.
+ * Unary gRPC calls as generated stubs make them, one in flight per connection. Costs the generator
+ * about as much as the server spends on HTTP/2.
  */
 import { once } from "node:events";
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from "node:http2";

@@ -78,22 +78,9 @@ export class HostKeeper {
     this.#leaving.abort();
     if (record !== undefined && (await isHostAlive(record))) {
       process.kill(record.pid, "SIGTERM");
-      await this.#untilDead(record);
+      await untilEnded(record.pid, () => isHostAlive(record));
     }
     await this.leave();
-  }
-
-  async #untilDead(record: HostRecord): Promise<void> {
-    const deadlineMs = performance.now() + stopTimeoutMs;
-    while (await isHostAlive(record)) {
-      if (performance.now() > deadlineMs) {
-        throw new EmbeddedError(
-          "stop_timed_out",
-          `The embedded MongoDB (pid ${record.pid}) did not end within ${stopTimeoutMs} ms.`,
-        );
-      }
-      await delay(connectPollMs);
-    }
   }
 
   /** Waits for the end of each presence connection and replaces it, until the replica leaves. */
@@ -205,9 +192,7 @@ export class HostKeeper {
       return;
     }
     child.terminate();
-    while (child.exitCode() === null) {
-      await delay(connectPollMs);
-    }
+    await untilEnded(child.pid, () => child.exitCode() === null);
   }
 
   async #spawn(): Promise<HostChild> {
@@ -268,6 +253,20 @@ export class HostKeeper {
 
 function isSameHost(record: HostRecord, other: HostRecord | undefined): boolean {
   return record.pid === other?.pid && record.startTicks === other.startTicks;
+}
+
+/** Waits for the end of a host that was told to stop. Throws `stop_timed_out`. */
+async function untilEnded(pid: number, isAlive: () => Promise<boolean> | boolean): Promise<void> {
+  const deadlineMs = performance.now() + stopTimeoutMs;
+  while (await isAlive()) {
+    if (performance.now() > deadlineMs) {
+      throw new EmbeddedError(
+        "stop_timed_out",
+        `The embedded MongoDB (pid ${pid}) did not end within ${stopTimeoutMs} ms.`,
+      );
+    }
+    await delay(connectPollMs);
+  }
 }
 
 /** An open connection, or undefined when nobody listens. */

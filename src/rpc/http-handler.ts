@@ -16,8 +16,6 @@ import {
 } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import {
-  compressionBrotli,
-  compressionGzip,
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
@@ -40,7 +38,12 @@ import {
   shortExchangeOf,
   shortRequestOf,
 } from "./short-exchange.ts";
-import { type CallContext, makeUnaryExchange } from "./unary-exchange.ts";
+import {
+  type CallContext,
+  COMPRESSED_FROM_BYTES,
+  COMPRESSIONS,
+  makeUnaryExchange,
+} from "./unary-exchange.ts";
 
 /** Bytes of requests that are being read or answered, of all calls together. */
 export interface InFlightBudget {
@@ -256,7 +259,8 @@ export function makeRpcHandler(options: RpcHandlerOptions): NodeRequestHandler {
   const router = createConnectRouter({
     readMaxBytes: messageBytesMax,
     writeMaxBytes: messageBytesMax,
-    acceptCompression: [compressionGzip, compressionBrotli],
+    acceptCompression: COMPRESSIONS,
+    compressMinBytes: COMPRESSED_FROM_BYTES,
     requestGate: gateOf(options),
   });
   const shortWays = new Map(options.shortWays);

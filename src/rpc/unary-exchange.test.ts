@@ -20,6 +20,7 @@ import {
 import { joinFrames } from "./grpc-frames.ts";
 import { makeRpcHandler } from "./http-handler.ts";
 import { makeCallInterceptor } from "./interceptor.ts";
+import type { RpcObserver } from "./observer.ts";
 
 const LIMIT_BYTES = 10_000;
 const PATIENCE_MS = 1_000;
@@ -66,9 +67,10 @@ beforeEach(async () => {
   seen = [];
   turnedAway = [];
   reported = [];
-  const observer = {
-    rpcFinished: ({ code }: { code: string }) => void reported.push(code),
-  } as unknown as Parameters<typeof makeCallInterceptor>[0];
+  const observer: RpcObserver = {
+    rpcFinished: ({ code }) => void reported.push(code),
+    itemFailed: () => undefined,
+  };
   const handle = makeRpcHandler({
     routes: (register) =>
       register(

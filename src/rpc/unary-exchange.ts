@@ -24,9 +24,9 @@ import {
   envelopeCompress,
   invokeUnaryImplementation,
 } from "@connectrpc/connect/protocol";
-import { parseTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
-import { forgetFarDeadline, GRPC_TIMEOUT_HEADER } from "./deadline.ts";
+import { grpcTimeoutOf } from "./deadline.ts";
 import { makeFrameSplitter } from "./grpc-frames.ts";
 import { closeWithAnswer } from "./message-arrival.ts";
 import {
@@ -64,9 +64,10 @@ type UnarySpec = MethodSpec & { readonly kind: "unary" };
 
 const OK = "0";
 const INPUT_MESSAGE = "input message for unary method";
-const COMPRESSIONS = [compressionGzip, compressionBrotli];
-/** Smaller answers are not worth a compression; the library's own default. */
-const COMPRESSED_FROM_BYTES = 1024;
+/** What the server can read and write, on every way. */
+export const COMPRESSIONS = [compressionGzip, compressionBrotli];
+/** Smaller answers are not worth a compression. */
+export const COMPRESSED_FROM_BYTES = 1024;
 const ACCEPTED_ENCODINGS = "grpc-accept-encoding";
 
 function protocolError(text: string, code: Code): ConnectError {
@@ -87,6 +88,10 @@ function readMessage(
   const end = (): void => {
     isOver = true;
     clearTimeout(late);
+  };
+  const succeed = (whole: Uint8Array): void => {
+    end();
+    resolve(whole);
   };
   const fail = (error: unknown): void => {
     end();
@@ -110,8 +115,7 @@ function readMessage(
     if (isOver || request.stream.closed) return;
     if (frames.isWithin()) fail(protocolError("incomplete envelope", Code.InvalidArgument));
     else if (!message) fail(protocolError(`missing ${INPUT_MESSAGE}`, Code.Unimplemented));
-    else resolve(message);
-    end();
+    else succeed(message);
   });
   request.once("close", () => {
     if (!isOver) fail(new ConnectError("The caller broke off", Code.Aborted));
@@ -244,9 +248,7 @@ export function makeUnaryExchange(
   return (request, response) => {
     if (!isPlainGrpc(request) || !(response instanceof Http2ServerResponse)) return false;
     const header = headersOf(request);
-    forgetFarDeadline(header);
-    const timeout = header.get(GRPC_TIMEOUT_HEADER);
-    const { timeoutMs, error } = parseTimeout(timeout, Number.MAX_SAFE_INTEGER);
+    const { timeoutMs, error } = grpcTimeoutOf(header);
     if (error) return false;
     exchange(request, response, header, timeoutMs).catch((cause: unknown) => {
       response.stream.destroy();

@@ -37,11 +37,12 @@ describe("a command that is run for an input", () => {
 
   it("leaves the input queued when it fails, and gives it up when told so", async () => {
     const { run, take, json } = ground.scene();
+    await run("runtime", "ensure", "agent-1", "--retry-initial", "60s");
     const failed = await turn(take, "exit 3");
     expect(failed.exitCode).toBe(8);
     expect(failed.stderr).toContain("not over yet (queued)");
-    expect(await json("runtime", "inputs", "agent-1")).toMatchObject({
-      inputs: [{ state: "INPUT_STATE_QUEUED", attemptCount: 1 }],
+    expect(await json("runtime", "explain", "agent-1")).toMatchObject({
+      causes: [{ kind: "RUNTIME_CAUSE_KIND_BACKING_OFF", attempt: 1 }, {}],
     });
     const busy = await turn(take, "echo never");
     expect(busy.exitCode).toBe(5);

@@ -199,10 +199,10 @@ export async function connectToMongo(options: ConnectionOptions): Promise<MongoC
 }
 
 /** Databases of the present client by name: to make one costs a third of a small command. */
-function makeDatabases(replaceable: ReplaceableClient): (name: string) => Db {
+function makeDatabases(replaceable: ReplaceableClient, ownName: string): (name?: string) => Db {
   const byName = new Map<string, Db>();
   let client = replaceable.current();
-  return (name) => {
+  return (name = ownName) => {
     if (client !== replaceable.current()) {
       client = replaceable.current();
       byName.clear();
@@ -223,8 +223,7 @@ function makeConnection(
   const closing = new AbortController();
   const readConcern = topology === "standalone" ? "local" : "majority";
 
-  const databaseOf = makeDatabases(replaceable);
-  const database = (name = options.databaseName) => databaseOf(name);
+  const database = makeDatabases(replaceable, options.databaseName);
 
   /** Runs `work` under a deadline and tells how it went to who looks after the client. */
   function attempt<Answer>(
